@@ -1,0 +1,44 @@
+# Everything a fresh clone needs: Python >= 3.10 with pip, and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Bytecode and tool caches stay in the clone.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test unit lint bench lock clean
+
+demo: $(VENV)/installed
+	$(BIN)/lakebed demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/installed
+	$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/installed
+	$(BIN)/python -m bench
+
+# Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
+$(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# For a release: resolve again, and lock versions and hashes (no download addresses).
+LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+lock:
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	$(LOCK) --extra dev --extra all pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,87 @@
+"""The errors lakebed raises.
+
+Every message has three parts: what was attempted, what was seen, what to do.
+Values that a configuration model refuses raise plain `ValueError` or `TypeError`.
+"""
+
+from __future__ import annotations
+
+
+class LakebedError(Exception):
+    """Base of every error of lakebed; catching it catches them all.
+
+    Attributes:
+        attempted: what lakebed was doing, a phrase ("start kafka").
+        seen: what happened instead, possibly with log lines.
+        remedy: what the reader can do about it.
+    """
+
+    def __init__(self, attempted: str, seen: str = "", remedy: str = "") -> None:
+        self.attempted = attempted
+        self.seen = seen
+        self.remedy = remedy
+        parts = [attempted]
+        if seen:
+            parts.append(f"  seen: {seen}")
+        if remedy:
+            parts.append(f"  do:   {remedy}")
+        super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[type[LakebedError], tuple[str, str, str]]:
+        return type(self), (self.attempted, self.seen, self.remedy)
+
+
+class DeadlinePassed(LakebedError):
+    """A fact that was waited for did not come true in time."""
+
+
+class UnknownService(LakebedError):
+    """A service was named that lakebed does not have."""
+
+
+class PortTaken(LakebedError):
+    """A port that a service must listen on is held by another process."""
+
+
+class NotEnoughMemory(LakebedError):
+    """The services asked for need more memory than the machine or its cgroup has."""
+
+
+class NotEnoughDisk(LakebedError):
+    """The folder for data or downloads has too little room."""
+
+
+class ServiceFailed(LakebedError):
+    """A server exited or stayed unhealthy while it was being started."""
+
+
+class StackFailed(LakebedError):
+    """The stack as a whole could not be reached, started or stopped."""
+
+
+class DownloadFailed(LakebedError):
+    """A file could not be downloaded."""
+
+
+class CorruptDownload(DownloadFailed):
+    """A downloaded file is not the one that was locked: its size or sha256 differs."""
+
+
+class ConnectorFailed(LakebedError):
+    """A connector or one of its tasks is FAILED; `seen` holds the task's trace."""
+
+
+class ConnectRefused(LakebedError):
+    """Kafka Connect answered a request with an error."""
+
+
+class SettingsInvalid(LakebedError):
+    """A setting has an unknown name or an impossible value."""
+
+
+class RowsDiffer(LakebedError, AssertionError):
+    """Two tables that must hold the same rows do not."""
+
+
+class CleanUpIncomplete(LakebedError):
+    """Something that a test made could not be removed."""
