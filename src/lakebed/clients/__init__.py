@@ -1,0 +1,1 @@
+"""Clients of the servers and the models of their answers."""
