@@ -21,7 +21,7 @@ from lakebed.config.checks import (
     listed,
     refuse_type,
 )
-from lakebed.config.secrets import masked_repr, shown
+from lakebed.config.secrets import is_secret_name, masked_repr, shown
 
 CONNECTOR_STATES = ("RUNNING", "FAILED", "PAUSED", "UNASSIGNED", "RESTARTING", "STOPPED")
 """Those of the contract, RESTARTING (Connect 3.0) and STOPPED (Connect 3.5)."""
@@ -175,13 +175,14 @@ def _parsed(where: str, value: object) -> object:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        beginning = shown(value[:200])
+        # A broken answer of the catalog may hold its keys, and without parsing nobody knows where.
+        beginning = shown(value[:200], secret=is_secret_name(repr(value)))
         raise ValueError(f"{where} is {beginning} ({error}); allowed: JSON") from None
 
 
 def _object(where: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        refuse_type(where, value, "a JSON object")
+        refuse_type(where, value, "a JSON object", secret=is_secret_name(repr(value)))
     return value
 
 

@@ -1,0 +1,1 @@
+"""Change data on its way from PostgreSQL into Delta Lake and Iceberg."""

@@ -1,0 +1,159 @@
+"""The commands. Each is a thin layer over the rooms to its left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from typing import Any
+
+import click
+
+from lakebed import __version__
+from lakebed.cli.demo import demo
+from lakebed.cli.doctor import doctor
+from lakebed.cli.output import StateLines, err, out, services_table
+from lakebed.config.settings import Settings, load_settings
+from lakebed.errors import StackFailed
+from lakebed.provision.cache import cache_folder
+from lakebed.provision.class_data import ensure_base_archive
+from lakebed.provision.progress import RichProgress
+from lakebed.provision.lock import SETS
+from lakebed.provision.provide import provide
+from lakebed.services import service_named
+from lakebed.stack.addresses import Addresses
+from lakebed.stack.connection import StackConnection, find_stack, open_stack
+from lakebed.stack.folders import NAME_OF_UP
+
+NOT_RUNNING = "no stack runs"
+
+
+def client_name() -> str:
+    """Return how this command names itself to the supervisor."""
+    return f"lakebed command (pid {os.getpid()})"
+
+
+def _found(settings: Settings) -> StackConnection:
+    connection = find_stack(settings, NAME_OF_UP, client_name())
+    if connection is None:
+        raise StackFailed("find the running stack", NOT_RUNNING, "start one with `lakebed up`")
+    return connection
+
+
+def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        if not number.isdigit() or not 1 <= int(number) <= 65535:
+            raise click.BadParameter(f"{value!r}: write SERVICE=NUMBER with a number from 1 to 65535")
+        ports[service_named(name).name] = int(number)
+    return ports
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lakebed")
+def lakebed() -> None:
+    """A real change-data-capture lakehouse for your tests, with no Docker daemon.
+
+    Exit codes: 0 all is well; 1 failed; 2 wrong use; 3 the machine lacks a port, memory or disk;
+    4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
+    """
+
+
+@lakebed.command()
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.option("--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port.")
+@click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
+def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) -> None:
+    """Start services on their well-known ports and leave them running.
+
+    Without SERVICE: all of them. With what each needs. A second `up` adds to a running stack.
+    """
+    settings = load_settings({"ports": ports or None, "memory_mb": memory_mb})
+    for name in services:
+        service_named(name)
+    connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True, keep=True)
+    is_new = not connection.status()["services"]
+    try:
+        found = connection.start(services, settings, progress=RichProgress(), on_event=StateLines())
+    except BaseException:
+        # What was asked for did not come up: leave nothing half started, but no running stack stopped.
+        if is_new:
+            connection.stop()
+        raise
+    for name, value in Addresses(found).environment().items():
+        if name.endswith(("_URL", "_URI", "_SERVERS", "_ENDPOINT", "POSTGRES_PORT")):
+            out.print(f"{name}={value}", markup=False)
+    err.print("`lakebed env` prints all of it for a shell, `lakebed down` ends it")
+    connection.close()
+
+
+@lakebed.command()
+def down() -> None:
+    """Stop the running stack and delete its data."""
+    connection = find_stack(load_settings(), NAME_OF_UP, client_name())
+    if connection is None:
+        err.print(NOT_RUNNING)
+        return
+    with err.status("stopping"):
+        connection.stop()
+    err.print("stopped")
+
+
+@lakebed.command()
+@click.option("--json", "as_json", is_flag=True, help="For a script; see docs/cli.md for the fields.")
+def status(as_json: bool) -> None:
+    """Show the services of the running stack with their states."""
+    connection = find_stack(load_settings(), NAME_OF_UP, client_name())
+    content: dict[str, Any] = {"services": []} if connection is None else connection.status()
+    if as_json:
+        click.echo(json.dumps(content, indent=2))
+    elif connection is None:
+        out.print(NOT_RUNNING)
+    else:
+        out.print(services_table(content["services"]))
+
+
+@lakebed.command()
+@click.argument("service", metavar="SERVICE")
+@click.option("-n", "--lines", type=click.IntRange(min=1), help="Only the last lines.")
+def logs(service: str, lines: int | None) -> None:
+    """Print the log of a service of the running stack."""
+    name = service_named(service).name
+    connection = _found(load_settings())
+    log = connection.folder.log(name)
+    if not log.exists():
+        running = [entry["service"] for entry in connection.status()["services"]]
+        raise StackFailed(f"read the log of {name}", "it was not started", f"started: {', '.join(running)}")
+    text = log.read_text(errors="replace")
+    click.echo("\n".join(text.splitlines()[-lines:]) if lines else text, nl=bool(lines))
+
+
+@lakebed.command()
+def env() -> None:
+    """Print the running stack's addresses as shell exports: eval "$(lakebed env)"."""
+    connection = _found(load_settings())
+    for name, value in Addresses(connection.status()["ports"]).environment().items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@lakebed.command()
+@click.argument("services", nargs=-1, metavar="[SERVICE|spark]...")
+def prefetch(services: tuple[str, ...]) -> None:
+    """Download all that services (and Spark) run from, so that later starts need no network."""
+    sets = [_jar_set(name) for name in services] if services else list(SETS)
+    settings = load_settings()
+    cache = cache_folder(settings.cache_folder)
+    progress = RichProgress()
+    provide([name for name in sets if name], cache=cache, mirror=settings.maven_mirror, progress=progress)
+    ensure_base_archive(cache, progress.named)
+    err.print(f"everything is in {cache}")
+
+
+def _jar_set(name: str) -> str | None:
+    return "spark" if name == "spark" else service_named(name).jars
+
+
+lakebed.add_command(doctor)
+lakebed.add_command(demo)
+

@@ -1,0 +1,248 @@
+"""`lakebed demo`: real data through the whole chain, and the proof that it arrived."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from lakebed.cdc.barrier import wait_for_barrier
+from lakebed.cdc.comparison import assert_same_rows
+from lakebed.cdc.latency import change_latencies, percentile
+from lakebed.cdc.pipeline import Pipeline, Target
+from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
+from lakebed.cli import flights
+from lakebed.cli.output import StateLines, err, out
+from lakebed.clients.catalog import open_catalog
+from lakebed.clients.connector import Connector, connect_to_stream
+from lakebed.clients.debezium import DebeziumClient, drop_slot
+from lakebed.clients.registry import schema_registry_client
+from lakebed.clients.spark import spark_session_for
+from lakebed.config.settings import Settings, load_settings
+from lakebed.provision.cache import cache_folder
+from lakebed.provision.progress import RichProgress
+from lakebed.provision.lock import SETS
+from lakebed.provision.provide import provide
+from lakebed.services import postgres, s3, spark
+from lakebed.stack.addresses import Addresses
+from lakebed.stack.connection import open_stack
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DATABASE = postgres.DATABASE
+CONNECTOR = "flights"
+NAMESPACE = "flights"
+LATENCY_SAMPLES = 200
+
+
+@dataclass
+class Figures:
+    """What the demo measured: lines for the table at its end."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, what: str, figure: str) -> None:
+        """Add a line."""
+        self.lines.append((what, figure))
+
+    @contextmanager
+    def timed(self, what: str, told: Callable[[float], str] | None = None) -> Iterator[None]:
+        """Show a step while it runs, and add how long it took; `told` makes the figure from the seconds."""
+        started = time.monotonic()
+        with err.status(what):
+            yield
+        seconds = time.monotonic() - started
+        err.print(f"{seconds:6.1f} s  {what}")
+        self.add(what, told(seconds) if told is not None else f"{seconds:.1f} s")
+
+
+def _rows_option(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    if value == "all":
+        return flights.ALL_FLIGHTS
+    if value.isdigit() and 1 <= int(value) <= flights.ALL_FLIGHTS:
+        return int(value)
+    raise click.BadParameter(f"{value!r}: write a number from 1 to {flights.ALL_FLIGHTS}, or all")
+
+
+@click.command()
+@click.option("--rows", default="50000", show_default=True, callback=_rows_option, help="Flights, or 'all'.")
+def demo(rows: int) -> None:
+    """Send real data through the whole chain and prove that it arrived.
+
+    PostgreSQL -> Debezium (Avro) -> Kafka -> Spark -> Delta Lake and Iceberg on S3. Exit code 6 if any
+    table differs from its source. Uses free ports and leaves nothing behind.
+    """
+    settings = load_settings()
+    figures = Figures()
+    started = time.monotonic()
+    with ExitStack() as exits:
+        run = _start(settings, figures, exits)
+        _run(run, rows, figures)
+        out.print(_report(figures, time.monotonic() - started))
+        closing = exits.enter_context(err.status("stopping the servers"))
+        exits.callback(closing.stop)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All parts of the chain, running."""
+
+    addresses: Addresses
+    spark: SparkSession
+    folder: Path
+
+    def delta_path(self, table: str) -> str:
+        """Where the Delta table of a source table is."""
+        return f"s3a://{s3.DELTA_BUCKET}/{NAMESPACE}/{table}"
+
+
+def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
+    cache = cache_folder(settings.cache_folder)
+    provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
+    stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
+    exits.callback(stack.close)
+    with figures.timed("start six services"):
+        addresses = Addresses(stack.start([], settings, on_event=StateLines()))
+    for service in addresses.ports:
+        stack.connected(service)
+    folder = Path(tempfile.mkdtemp(prefix="lakebed-demo-"))
+    exits.callback(shutil.rmtree, folder, ignore_errors=True)
+    catalog = spark.iceberg_settings(addresses.iceberg_catalog_config())
+    with figures.timed("open a Spark session"):
+        session = exits.enter_context(
+            spark_session_for(
+                addresses.delta_spark_config(settings.spark_master),
+                provisions.class_path(spark.JARS),
+                folder,
+                cache,
+                {**catalog, **settings.spark_config},
+            )
+        )
+    return Chain(addresses, session, folder)
+
+
+def _run(chain: Chain, rows: int, figures: Figures) -> None:
+    addresses = chain.addresses
+    data = flights.frames(rows)
+    config = addresses.debezium_connector_config(
+        CONNECTOR, topic_prefix=CONNECTOR, slot_name=CONNECTOR, extra_config=addresses.avro_converter()
+    )
+    with (
+        postgres.connect(addresses.postgres_port, DATABASE) as source,
+        DebeziumClient(addresses.debezium_url) as client,
+        schema_registry_client(addresses.schema_registry_config()) as registry,
+    ):
+        with figures.timed("load the source"):
+            loaded = flights.load(source, data)
+        figures.add("rows in the source", f"{loaded:,}")
+        connector = Connector(config, client)
+
+        def wait_for_all() -> None:
+            wait_for_barrier(
+                source, addresses.kafka_bootstrap_servers, config.topic_prefix, explain=connector.describe
+            )
+
+        with figures.timed("snapshot into Kafka (Avro)", lambda seconds: _rate(loaded, seconds)):
+            connect_to_stream(connector, source)
+            wait_for_all()
+        chain.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {spark.ICEBERG_CATALOG}.{NAMESPACE}")
+        pipeline = Pipeline(
+            chain.spark,
+            addresses.kafka_bootstrap_servers,
+            registry,
+            [_target(chain, connector, table.name) for table in flights.TABLES],
+            str(chain.folder / "checkpoint"),
+        )
+        with figures.timed("snapshot into Delta and Iceberg", lambda seconds: _rate(2 * loaded, seconds)):
+            pipeline.run_available()
+        _prove(chain, figures, "after the snapshot")
+        _change(source, wait_for_all, pipeline, figures)
+        _prove(chain, figures, "after the changes")
+        with figures.timed(f"latency of {LATENCY_SAMPLES} changes, commit to consumer"):
+            latencies = change_latencies(
+                source,
+                addresses.kafka_bootstrap_servers,
+                connector.topic("airlines"),
+                flights.SMALL_CHANGE,
+                LATENCY_SAMPLES,
+            )
+        shown = ", ".join(f"p{part} {1000 * percentile(latencies, part):.0f} ms" for part in (50, 90, 99))
+        figures.add("change latency", shown)
+        with figures.timed("bring the last changes into the lake"):
+            wait_for_all()
+            pipeline.run_available()
+        _prove(chain, figures, "at the end")
+        _show_feed(chain)
+        client.delete(connector.name)
+        drop_slot(source, config.slot_name)
+
+
+def _target(chain: Chain, connector: Connector, table: str) -> Target:
+    delta = f"delta.`{chain.delta_path(table)}`"
+    return Target(connector.topic(table), (delta, f"{spark.ICEBERG_CATALOG}.{NAMESPACE}.{table}"))
+
+
+def _change(source: Any, wait_for_all: Callable[[], None], pipeline: Pipeline, figures: Figures) -> None:
+    started = time.monotonic()
+    changes = flights.change(source)
+    wait_for_all()
+    for description, count in changes:
+        err.print(f"          {description}: {count:,} rows")
+    touched = sum(count for _, count in changes)
+    figures.add("changes into Kafka", _rate(touched, time.monotonic() - started))
+    with figures.timed("changes into Delta and Iceberg", lambda seconds: _rate(2 * touched, seconds)):
+        pipeline.run_available()
+
+
+def _rate(rows: int, seconds: float) -> str:
+    return f"{seconds:.1f} s, {rows / seconds:,.0f} rows/s"
+
+
+def _prove(chain: Chain, figures: Figures, when: str) -> None:
+    """Compare every table with its source; raises RowsDiffer."""
+    catalog = open_catalog(chain.addresses.iceberg_catalog_config())
+    compared = 0
+    with figures.timed(f"compare {when}", lambda seconds: f"{seconds:.1f} s, {compared:,} rows equal in both"):
+        for table in flights.TABLES:
+            source = postgres_rows(chain.addresses.postgres_port, DATABASE, table.name)
+            delta = delta_rows(chain.addresses.s3_endpoint, chain.delta_path(table.name))
+            iceberg = iceberg_rows(catalog, f"{NAMESPACE}.{table.name}")
+            for name, rows in (("Delta", delta), ("Iceberg", iceberg)):
+                assert_same_rows(source, rows, table.key, (f"PostgreSQL's {table.name}", f"{name}'s"))
+            compared += source.num_rows
+
+
+def _show_feed(chain: Chain) -> None:
+    """Show the change data feed of the Delta table of flights, counted by version and kind of change."""
+    feed = (
+        chain.spark.read.format("delta")
+        .option("readChangeFeed", "true")
+        .option("startingVersion", "0")
+        .load(chain.delta_path("flights"))
+        .groupBy("_commit_version", "_change_type")
+        .count()
+        .orderBy("_commit_version", "_change_type")
+        .collect()
+    )
+    table = Table("version", "_change_type", "rows", title="change data feed of flights", box=None)
+    for row in feed:
+        table.add_row(str(row["_commit_version"]), row["_change_type"], f"{row['count']:,}")
+    out.print(table)
+
+
+def _report(figures: Figures, seconds: float) -> Table:
+    table = Table(title="source = Delta = Iceberg, row for row and column for column", box=None, show_header=False)
+    for what, figure in figures.lines:
+        table.add_row(what, figure)
+    table.add_row("all of it", f"{seconds:.1f} s")
+    return table

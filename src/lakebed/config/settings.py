@@ -1,0 +1,137 @@
+"""Settings of lakebed itself: what is not part of a data model.
+
+One precedence, highest first:
+
+1. what a caller passes (the command line, a `lakebed_settings` fixture),
+2. environment variables `LAKEBED_<NAME>`,
+3. `lakebed.toml` in the current folder,
+4. the table `[tool.lakebed]` of `pyproject.toml` in the current folder,
+5. the defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lakebed.errors import SettingsInvalid
+
+ENVIRONMENT_PREFIX = "LAKEBED_"
+
+# Variables with the prefix that are no settings: they name a stack to a child process.
+_OTHER_VARIABLES = frozenset({"LAKEBED_STACK", "LAKEBED_CACHE"})
+
+
+class Settings(BaseSettings):
+    """How lakebed runs here.
+
+    Attributes:
+        cache_folder: downloads and what is made from them once; None for `$LAKEBED_CACHE`,
+            `$XDG_CACHE_HOME/lakebed` or `~/.cache/lakebed`.
+        data_folder: where running stacks keep their data; None for a folder of lakebed's own in the
+            system's folder for temporary files. Everything in it is deleted with the stack.
+        maven_mirror: address of a Maven repository to fetch from instead of Central.
+        memory_mb: how much memory the servers may use together; None for what the machine has free.
+        free_disk_mb: how much room the data folder must have before anything is started.
+        check_interval_seconds: how long one health check goes on asking; after five failed ones a
+            service that starts is given up.
+        ports: by service, the port it listens on, over the well-known or free one.
+        spark_master: the Spark master of `spark_session`; every other part of the session's
+            configuration comes from `DeltaSparkConfig`.
+        spark_config: further Spark settings, highest precedence.
+        template_sql: file of SQL run once in the database that every test's database is cloned from.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        extra="forbid",
+        frozen=True,
+        toml_file="lakebed.toml",
+        pyproject_toml_table_header=("tool", "lakebed"),
+    )
+
+    cache_folder: Path | None = None
+    data_folder: Path | None = None
+    maven_mirror: str | None = Field(default=None, pattern=r"^https?://")
+    memory_mb: int | None = Field(default=None, gt=0)
+    free_disk_mb: int = Field(default=1024, ge=0)
+    check_interval_seconds: float = Field(default=10.0, gt=0)
+    ports: dict[str, int] = Field(default_factory=dict)
+    spark_master: str = Field(default="local[2]", min_length=1)
+    spark_config: dict[str, str] = Field(default_factory=dict)
+    template_sql: Path | None = None
+
+    @field_validator("ports")
+    @classmethod
+    def _ports_exist(cls, ports: dict[str, int]) -> dict[str, int]:
+        for service, port in ports.items():
+            if not 1 <= port <= 65535:
+                raise ValueError(f"port of {service} is {port}; allowed: 1 to 65535")
+        return ports
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources of the module's precedence table, highest first."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+            PyprojectTomlConfigSettingsSource(settings_cls),
+        )
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from every source of the module's precedence table.
+
+    Args:
+        overrides: by name, the values of the highest precedence; None values are left out.
+
+    Raises:
+        SettingsInvalid: an unknown name (with the known ones) or an impossible value (with its source's
+            name and what is allowed).
+    """
+    _refuse_unknown_variables()
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [_problem(dict(detail)) for detail in error.errors()]
+        raise SettingsInvalid("read lakebed's settings", "; ".join(problems), _known()) from error
+
+
+def _problem(detail: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    return f"{name} = {detail['input']!r}: {detail['msg']}"
+
+
+def _known() -> str:
+    return f"known settings: {', '.join(sorted(Settings.model_fields))}"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    if unknown:
+        raise SettingsInvalid(
+            "read lakebed's settings from the environment",
+            f"unknown variable {', '.join(unknown)}",
+            f"known variables: {', '.join(sorted(known - {'LAKEBED_STACK'}))}",
+        )

@@ -1,0 +1,63 @@
+"""The pytest plugin: ten fixtures on a stack that starts once and only with what the tests ask for."""
+
+from __future__ import annotations
+
+from lakebed.pytest_plugin.fixtures import (
+    _postgres_template,
+    debezium_client,
+    debezium_connector,
+    delta_table_path,
+    iceberg_catalog,
+    iceberg_namespace,
+    kafka_admin_client,
+    kafka_topic,
+    lakebed_clean_up,
+    lakebed_settings,
+    lakebed_stack,
+    lakebed_test_name,
+    postgres_connection,
+    schema_registry_client,
+    spark_session,
+)
+from lakebed.pytest_plugin.hooks import (
+    pytest_addoption,
+    pytest_collection_finish,
+    pytest_configure,
+    pytest_runtest_call,
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_runtestloop,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "debezium_client",
+    "debezium_connector",
+    "delta_table_path",
+    "iceberg_catalog",
+    "iceberg_namespace",
+    "kafka_admin_client",
+    "_postgres_template",
+    "kafka_topic",
+    "lakebed_clean_up",
+    "lakebed_settings",
+    "lakebed_stack",
+    "lakebed_test_name",
+    "postgres_connection",
+    "pytest_addoption",
+    "pytest_collection_finish",
+    "pytest_configure",
+    "pytest_runtest_call",
+    "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
+    "pytest_runtest_setup",
+    "pytest_runtest_teardown",
+    "pytest_runtestloop",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "schema_registry_client",
+    "spark_session",
+]

@@ -1,0 +1,78 @@
+"""Which services the collected tests need: by the fixtures they use and by their marks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+import pytest
+
+from lakebed.config.debezium import DebeziumConnectorConfig
+from lakebed.errors import LakebedError
+from lakebed.services import SERVICE_NAMES, service_named
+from lakebed.stack.plan import services_for
+
+SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
+    "kafka_admin_client": ("kafka",),
+    "spark_session": ("s3",),
+    "schema_registry_client": ("schema-registry",),
+    "debezium_client": ("connect",),
+    "iceberg_catalog": ("iceberg-rest",),
+    "postgres_connection": ("postgres",),
+    "kafka_topic": ("kafka",),
+    "delta_table_path": ("s3",),
+    "iceberg_namespace": ("iceberg-rest",),
+    "debezium_connector": ("postgres", "connect"),
+}
+
+MARKS = {
+    "lakebed": "lakebed(*services): start these services for the test, beside those its fixtures need",
+    "debezium": "debezium(**fields): fields of DebeziumConnectorConfig for the test's debezium_connector",
+}
+
+CONNECTOR_FIELDS = tuple(field.name for field in fields(DebeziumConnectorConfig))
+
+
+def services_needed(items: Iterable[pytest.Item]) -> list[str]:
+    """Return the names of the services that the tests need, needed ones first.
+
+    Raises:
+        pytest.UsageError: a mark names a service or field that does not exist, or looks like a mark of
+            lakebed's and is none.
+    """
+    names: dict[str, None] = {}
+    for item in items:
+        check_marks(item)
+        for fixture in getattr(item, "fixturenames", ()):
+            names.update(dict.fromkeys(SERVICES_OF_FIXTURES.get(fixture, ())))
+        for mark in item.iter_markers("lakebed"):
+            names.update(dict.fromkeys(service_named(name).name for name in mark.args))
+    return [service.name for service in services_for(names)] if names else []
+
+
+def check_marks(item: pytest.Item) -> None:
+    """Refuse marks that lakebed would misunderstand, naming the known ones."""
+    for mark in item.iter_markers():
+        if mark.name not in MARKS and mark.name.startswith(tuple(MARKS)):
+            _refuse(item, f"unknown mark {mark.name!r}", "known marks", tuple(MARKS))
+        if mark.name == "lakebed":
+            _check_services(item, mark)
+        if mark.name == "debezium":
+            unknown = [name for name in mark.kwargs if name not in CONNECTOR_FIELDS]
+            if unknown or mark.args:
+                what = f"mark debezium with unknown {', '.join(unknown) or 'positional arguments'}"
+                _refuse(item, what, "known fields", CONNECTOR_FIELDS)
+
+
+def _check_services(item: pytest.Item, mark: pytest.Mark) -> None:
+    if mark.kwargs or not mark.args:
+        _refuse(item, "mark lakebed takes the names of services", "known services", SERVICE_NAMES)
+    for name in mark.args:
+        try:
+            service_named(name)
+        except LakebedError:
+            _refuse(item, f"mark lakebed with unknown service {name!r}", "known services", SERVICE_NAMES)
+
+
+def _refuse(item: pytest.Item, what: str, known: str, names: Sequence[str]) -> None:
+    raise pytest.UsageError(f"{item.nodeid}: {what}; {known}: {', '.join(names)}")

@@ -1,0 +1,106 @@
+"""What a service is: data that every runtime reads."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one instance of a service runs, given to the functions of its definition.
+
+    Attributes:
+        folder: a folder of its own for data and configuration; exists, and is deleted with the stack.
+        cache: the cache folder, for data-directory templates that are made once.
+        ports: its own ports by name (the names of `Service.ports`).
+        stack_ports: the ports of every service of the stack, by service and port name.
+        software: the service's unpacked archive (PostgreSQL, schema registry), if it has one.
+        class_path: the service's jars, if it has any.
+        java: the Java command up to and without the class path (heap, class-data archive), as a list.
+        owner: (user id, group id) the server must run as, or None for the user of this process.
+    """
+
+    folder: Path
+    cache: Path
+    ports: Mapping[str, int]
+    stack_ports: Mapping[str, Mapping[str, int]]
+    software: Path | None = None
+    class_path: tuple[Path, ...] = ()
+    java: tuple[str, ...] = ()
+    owner: tuple[int, int] | None = None
+
+    def port_of(self, service: str, port: str) -> int:
+        """Return the port another service of the same stack listens on."""
+        return self.stack_ports[service][port]
+
+    def joined_class_path(self) -> str:
+        """Return the jars as Java's `-cp` wants them."""
+        return ":".join(str(jar) for jar in self.class_path)
+
+
+def nothing(place: Place) -> None:
+    """Do nothing: the `prepare` or `complete` of a service that needs none."""
+
+
+def no_files(place: Place) -> list[Path]:
+    """Return no files: the `outside_files` of a service that makes none."""
+    return []
+
+
+def no_environment(place: Place) -> dict[str, str]:
+    """Return no variables: the `environment` of a service that needs none."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server: what it is, needs, listens on, costs, and how it is healthy.
+
+    Attributes:
+        name: as typed in `lakebed up NAME`.
+        title: what it is, in a few words.
+        needs: services without which it is of no use; they are started with it.
+        waits_for: those of `needs` that must be healthy before its process is started. The others it
+            finds by itself as soon as they answer, so that both can start at the same time.
+        ports: by name, the port it has under `lakebed up`, or None for any free one. The first is the
+            one its clients use.
+        memory_mb: resident memory to reckon with, in MB (measured, see docs/services.md).
+        jars: the set of locked files it runs from, or None.
+        heap_mb: the Java heap, in MB, or None where it is no Java program.
+        command: the process, as an argument list; never a shell string.
+        environment: variables added to the process's environment.
+        prepare: done before the process starts (configuration files, data directory).
+        check: the health question; returns when the answer is good, raises when it is not.
+        complete: done once after the first good answer (databases, buckets).
+        outside_files: files it makes outside its folder, removed with the stack.
+        stop_signal: what asks it to end.
+        refuses_root: whether it must run as another user when lakebed runs as root.
+    """
+
+    name: str
+    title: str
+    ports: Mapping[str, int | None]
+    memory_mb: int
+    command: Callable[[Place], list[str]]
+    check: Callable[[Place], None]
+    needs: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    jars: str | None = None
+    heap_mb: int | None = None
+    environment: Callable[[Place], dict[str, str]] = no_environment
+    prepare: Callable[[Place], None] = nothing
+    complete: Callable[[Place], None] = nothing
+    outside_files: Callable[[Place], list[Path]] = no_files
+    stop_signal: signal.Signals = signal.SIGTERM
+    refuses_root: bool = False
+    other_names: tuple[str, ...] = field(default=())
+
+    @property
+    def main_port(self) -> str:
+        """Name of the port that clients use."""
+        return next(iter(self.ports))

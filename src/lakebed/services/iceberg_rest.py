@@ -1,0 +1,132 @@
+"""The Iceberg REST catalog: Apache Iceberg's own reference server, over a database in a file.
+
+Its main class listens on every interface and has no setting for that. So Jetty, the HTTP server inside it,
+is given the same servlet with a listener on loopback, in Jetty's own configuration format (Jetty
+documentation, "Jetty XML").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+from lakebed.config.environment import IcebergRestEnvironment
+from lakebed.config.iceberg import IcebergCatalogConfig
+from lakebed.services.answers import answers_ok
+from lakebed.services.definition import LOOPBACK, Place, Service
+
+_CATALOG_PREFIX = "CATALOG_"
+# Its document type would be looked up; the file is written here and needs no validation.
+_NO_VALIDATION = "-Dorg.eclipse.jetty.xml.XmlParser.Validating=false"
+
+
+def contract_environment(place: Place) -> IcebergRestEnvironment:
+    """Return the service model of the contract for this instance."""
+    contract = IcebergCatalogConfig()
+    return IcebergRestEnvironment(
+        aws_access_key_id=contract.s3_access_key_id,
+        aws_secret_access_key=contract.s3_secret_access_key,
+        aws_region=contract.s3_region,
+        catalog_warehouse=contract.warehouse,
+        catalog_io_impl="org.apache.iceberg.aws.s3.S3FileIO",
+        catalog_s3_endpoint=f"http://{LOOPBACK}:{place.port_of('s3', 's3')}",
+        catalog_s3_path_style_access=True,
+    )
+
+
+def catalog_properties(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the catalog's properties in `CATALOG_*` variables.
+
+    The prefix is dropped, `__` becomes `-`, `_` becomes `.`, letters become small (Apache Iceberg, README
+    of the REST catalog's test fixture).
+    """
+    return {
+        name.removeprefix(_CATALOG_PREFIX).replace("__", "-").replace("_", ".").lower(): value
+        for name, value in environment.items()
+        if name.startswith(_CATALOG_PREFIX)
+    }
+
+
+def jetty_configuration(place: Place) -> ElementTree.Element:
+    """Return Jetty's configuration: one listener on loopback, one servlet with the catalog behind it."""
+    properties = {
+        "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+        # The database lives as long as the process; MODE keeps names as they are written.
+        "uri": f"jdbc:h2:{place.folder / 'catalog'};DB_CLOSE_ON_EXIT=FALSE",
+        "jdbc.schema-version": "V1",
+        **catalog_properties(contract_environment(place).to_environment()),
+    }
+    server = ElementTree.Element("Configure", id="Server", attrib={"class": "org.eclipse.jetty.server.Server"})
+    connector = _new(_argument(_call(server, "addConnector")), "org.eclipse.jetty.server.ServerConnector")
+    ElementTree.SubElement(_argument(connector), "Ref", refid="Server")
+    _set(connector, "host", LOOPBACK)
+    _set(connector, "port", str(place.ports["iceberg-rest"]))
+    handler = ElementTree.SubElement(server, "Set", name="handler")
+    context = _new(handler, "org.eclipse.jetty.servlet.ServletContextHandler")
+    _set(context, "contextPath", "/")
+    add_servlet = _call(context, "addServlet")
+    holder = _new(_argument(add_servlet), "org.eclipse.jetty.servlet.ServletHolder")
+    servlet = _new(_argument(holder), "org.apache.iceberg.rest.RESTCatalogServlet")
+    adapter = _new(_argument(servlet), "org.apache.iceberg.rest.RESTCatalogAdapter")
+    build = _call(_argument(adapter), "buildIcebergCatalog", of="org.apache.iceberg.CatalogUtil")
+    _argument(build).text = "rest_backend"
+    entries = ElementTree.SubElement(_argument(build), "Map")
+    for name, value in properties.items():
+        entry = ElementTree.SubElement(entries, "Entry")
+        ElementTree.SubElement(entry, "Item").text = name
+        ElementTree.SubElement(entry, "Item").text = value
+    # No third value: Hadoop's configuration is for file systems of Hadoop, which S3FileIO is not.
+    _argument(build)
+    _argument(add_servlet).text = "/*"
+    return server
+
+
+def _new(parent: ElementTree.Element, class_name: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, "New", attrib={"class": class_name})
+
+
+def _call(parent: ElementTree.Element, name: str, of: str | None = None) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, "Call", attrib={"name": name, **({"class": of} if of else {})})
+
+
+def _argument(parent: ElementTree.Element) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, "Arg")
+
+
+def _set(parent: ElementTree.Element, name: str, value: str) -> None:
+    ElementTree.SubElement(parent, "Set", name=name).text = value
+
+
+def _prepare(place: Place) -> None:
+    configuration = place.folder / "jetty.xml"
+    configuration.touch(mode=0o600)
+    ElementTree.ElementTree(jetty_configuration(place)).write(configuration, encoding="utf-8", xml_declaration=True)
+
+
+def _command(place: Place) -> list[str]:
+    main = "org.eclipse.jetty.xml.XmlConfiguration"
+    return [*place.java, _NO_VALIDATION, "-cp", place.joined_class_path(), main, str(place.folder / "jetty.xml")]
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return contract_environment(place).to_environment()
+
+
+def _check(place: Place) -> None:
+    answers_ok(place.ports["iceberg-rest"], "/v1/config")
+
+
+ICEBERG_REST = Service(
+    name="iceberg-rest",
+    title="Iceberg REST catalog",
+    needs=("s3",),
+    ports={"iceberg-rest": 8181},
+    memory_mb=190,
+    jars="iceberg_rest",
+    heap_mb=192,
+    prepare=_prepare,
+    command=_command,
+    environment=_environment,
+    check=_check,
+    other_names=("iceberg",),
+)

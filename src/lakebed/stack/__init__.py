@@ -1,0 +1,1 @@
+"""Starting, sharing and stopping a stack of services."""

@@ -1,0 +1,136 @@
+"""Where stacks live on disk: one folder each, known by what it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lakebed.errors import StackFailed
+from lakebed.stack.process import ProcessIdentity
+
+NAME_OF_UP = "up"
+
+
+def stacks_folder(configured: Path | None) -> Path:
+    """Return the folder that holds all stacks of this user, made if needed.
+
+    PostgreSQL refuses to run as root and so runs as another user, who must be able to pass through this
+    folder; what lies in it is protected one level down.
+
+    Raises:
+        StackFailed: it belongs to somebody else, or cannot be made.
+    """
+    folder = configured or Path(tempfile.gettempdir()) / f"lakebed-{os.getuid()}"
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise StackFailed(
+            f"make the folder for stacks, {folder}", str(error), "name another one with the setting data_folder"
+        ) from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise StackFailed(
+            f"use {folder} for stacks",
+            f"it is no folder, or belongs to user id {status.st_uid}",
+            "name another one with the setting data_folder",
+        )
+    if configured is None:
+        folder.chmod(mode)
+    return folder
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove the folder of all stacks after the last one, unless a client is just starting another.
+
+    A client holds a lock on the folder while it does.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.rmdir()
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class StackFolder:
+    """The folder of one stack."""
+
+    path: Path
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's unix socket."""
+        return self.path / "supervisor.sock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor had to say."""
+        return self.path / "supervisor.log"
+
+    @property
+    def request(self) -> Path:
+        """What the supervisor was started with."""
+        return self.path / "request.json"
+
+    def log(self, service: str) -> Path:
+        """The log file of a service."""
+        return self.path / f"{service}.log"
+
+    def service_folder(self, service: str) -> Path:
+        """The folder a service keeps its data in."""
+        return self.path / service
+
+    def make(self) -> None:
+        """Make the folder, passable for PostgreSQL's user when lakebed runs as root."""
+        self.path.mkdir(exist_ok=True)
+        self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+    def record_process(self, name: str, identity: ProcessIdentity) -> None:
+        """Write down a process, so that it can be found and ended if the supervisor is killed."""
+        record = self.path / f"{name}.process.json"
+        unfinished = record.with_suffix(".new")
+        unfinished.write_text(json.dumps(asdict(identity)))
+        unfinished.replace(record)
+
+    def forget_process(self, name: str) -> None:
+        """Remove the record of a process that has ended."""
+        (self.path / f"{name}.process.json").unlink(missing_ok=True)
+
+    def recorded_processes(self) -> dict[str, ProcessIdentity]:
+        """Return the recorded processes by name; a record that is half written counts as none."""
+        found: dict[str, ProcessIdentity] = {}
+        for record in sorted(self.path.glob("*.process.json")):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                content = json.loads(record.read_text())
+                found[record.name.removesuffix(".process.json")] = ProcessIdentity(
+                    int(content["pid"]), float(content["create_time"])
+                )
+        return found
+
+    def record_outside_files(self, name: str, files: Iterable[Path]) -> None:
+        """Write down files outside this folder that go when it goes."""
+        (self.path / f"{name}.outside.json").write_text(json.dumps([str(file) for file in files]))
+
+    def _remove_outside_files(self) -> None:
+        for record in self.path.glob("*.outside.json"):
+            with contextlib.suppress(OSError, ValueError):
+                for file in json.loads(record.read_text()):
+                    Path(file).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the folder and all in it, and the files outside it that belong to its services."""
+        self._remove_outside_files()
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.exists():
+            shutil.rmtree(self.path)

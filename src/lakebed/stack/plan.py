@@ -1,0 +1,30 @@
+"""Which services to start, and what each waits for. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lakebed.services import SERVICES, Service, service_named
+
+
+def services_for(names: Iterable[str]) -> list[Service]:
+    """Return the named services and everything they need, needed ones first.
+
+    Args:
+        names: names as in `lakebed up NAME`; none at all means every service.
+
+    Raises:
+        UnknownService: for a name lakebed does not have.
+    """
+    asked = [service_named(name) for name in names] or list(SERVICES)
+    ordered: list[Service] = []
+
+    def add(service: Service) -> None:
+        for needed in service.needs:
+            add(service_named(needed))
+        if service not in ordered:
+            ordered.append(service)
+
+    for service in asked:
+        add(service)
+    return ordered

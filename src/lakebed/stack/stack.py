@@ -1,0 +1,176 @@
+"""All services of one stack: started in parallel along what they need, stopped in reverse."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from lakebed.config.settings import Settings
+from lakebed.errors import LakebedError, StackFailed
+from lakebed.lifecycle import ServiceState
+from lakebed.provision.cache import cache_folder
+from lakebed.provision.class_data import ClassData, adopt, class_data_for
+from lakebed.provision.java import java_executable
+from lakebed.provision.provide import Provisions, provide
+from lakebed.services import SERVICES, Place, Service
+from lakebed.stack.folders import StackFolder
+from lakebed.stack.plan import services_for
+from lakebed.stack.ports import PortsByService, choose_ports
+from lakebed.stack.room import check_disk, check_memory
+from lakebed.stack.running import RunningService
+from lakebed.stack.unprivileged import readable_software, unprivileged_owner
+
+# C1 only: a test's servers are too short-lived for C2 to pay. Serial: the least memory and start-up time.
+_JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true")
+
+OnChange = Callable[[RunningService], None]
+
+
+class Stack:
+    """The running services of one stack folder. Methods may be called from several threads."""
+
+    def __init__(self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, on_change: OnChange) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.running: dict[str, RunningService] = {}
+        self._cache = cache_folder(settings.cache_folder)
+        self._well_known_ports = well_known_ports
+        self._on_change = on_change
+        self._ports: PortsByService = {}
+        self._class_data: dict[str, ClassData] = {}
+        self._starts: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=len(SERVICES), thread_name_prefix="start")
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def missing(self, names: Iterable[str]) -> list[Service]:
+        """Return what would have to be started for `names`, after checking that it can be.
+
+        Raises:
+            UnknownService, PortTaken, NotEnoughMemory, NotEnoughDisk: before anything is started.
+        """
+        with self._lock:
+            missing = self._not_started(names)
+            self._check(missing)
+            return missing
+
+    def _not_started(self, names: Iterable[str]) -> list[Service]:
+        return [service for service in services_for(names) if not self._is_up(service.name)]
+
+    def _is_up(self, name: str) -> bool:
+        start = self._starts.get(name)
+        if start is None:
+            return False
+        return not start.done() or self.running[name].lifecycle.state is not ServiceState.STOPPED
+
+    def _check(self, missing: Sequence[Service]) -> PortsByService:
+        taken = [port for ports in self._ports.values() for port in ports.values()]
+        ports = choose_ports(
+            missing, well_known=self._well_known_ports, chosen=self.settings.ports, taken=taken
+        )
+        check_memory(missing, self.settings.memory_mb)
+        if missing:
+            check_disk(self.folder.path, self.settings.free_disk_mb)
+        return ports
+
+    def ensure(self, names: Iterable[str]) -> list[Future[None]]:
+        """Start what is not up yet of `names` and what they need.
+
+        Returns:
+            One future for each service asked for, needed ones included; each raises what the start of
+            its service raised.
+        """
+        asked = services_for(names)
+        with self._lock:
+            if self._stopped:
+                raise StackFailed("start services", "the stack is being stopped", "start a new one")
+            missing = self._not_started([service.name for service in asked])
+            self._ports.update(self._check(missing))
+            jar_sets = [service.jars for service in missing if service.jars]
+            provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
+            for service in missing:
+                self._prepare_to_run(service, provisions)
+            for service in missing:
+                self._starts[service.name] = self._pool.submit(self._start, service)
+            return [self._starts[service.name] for service in asked]
+
+    def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
+        place = self._place(service, provisions)
+        self.running[service.name] = RunningService(
+            service, place, self.folder, self.settings.check_interval_seconds, self._on_change
+        )
+
+    def _place(self, service: Service, provisions: Provisions) -> Place:
+        folder = self.folder.service_folder(service.name)
+        folder.mkdir(mode=0o711, exist_ok=True)
+        owner = unprivileged_owner() if service.refuses_root else None
+        software = None
+        class_path: tuple[Path, ...] = ()
+        if service.jars and service.jars in provisions.folders:
+            software = provisions.folder(service.jars)
+            if owner is not None:
+                software = readable_software(software, folder)
+        elif service.jars:
+            class_path = tuple(provisions.class_path(service.jars))
+        java: tuple[str, ...] = ()
+        if service.heap_mb is not None:
+            java = self._java(service, folder, class_path or _entry_jars(software))
+        return Place(
+            folder=folder,
+            cache=self._cache,
+            ports=self._ports[service.name],
+            stack_ports=self._ports,
+            software=software,
+            class_path=class_path,
+            java=java,
+            owner=owner,
+        )
+
+    def _java(self, service: Service, folder: Path, class_path: Sequence[Path]) -> tuple[str, ...]:
+        data = class_data_for(service.name, list(class_path), self._cache, folder)
+        self._class_data[service.name] = data
+        temporary = folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        flags = (f"-Xmx{service.heap_mb}m", *_JAVA_FLAGS, f"-Djava.io.tmpdir={temporary}", *data.flags)
+        return (str(java_executable()), *flags)
+
+    def _start(self, service: Service) -> None:
+        for needed in service.waits_for:
+            self._starts[needed].result()
+        self.running[service.name].start()
+
+    def stop(self, reason: str) -> list[LakebedError]:
+        """Stop every service, those that need others first; goes on after a failure.
+
+        Returns:
+            What could not be stopped.
+        """
+        with self._lock:
+            self._stopped = True
+            left = dict(self.running)
+        failures: list[LakebedError] = []
+        while left:
+            needed = {name for running in left.values() for name in running.service.needs}
+            last = {name: running for name, running in left.items() if name not in needed}
+            with ThreadPoolExecutor(max_workers=len(last)) as pool:
+                ends = {name: pool.submit(running.stop, reason) for name, running in last.items()}
+            for name, end in ends.items():
+                error = end.exception()
+                if error is not None:
+                    failures.append(StackFailed(f"stop {name}", f"{type(error).__name__}: {error}"))
+                del left[name]
+        self._pool.shutdown(wait=True)
+        for data in self._class_data.values():
+            adopt(data)
+        return failures
+
+    @property
+    def ports(self) -> PortsByService:
+        """By service and port name, the number."""
+        return {name: dict(ports) for name, ports in self._ports.items()}
+
+
+def _entry_jars(software: Path | None) -> list[Path]:
+    return sorted(software.glob("*.jar")) if software is not None else []
