@@ -12,7 +12,7 @@ from lakebed.config.delta import DeltaSparkConfig
 from lakebed.errors import StackFailed
 from lakebed.provision.class_data import adopt, class_data_for
 from lakebed.provision.java import java_home
-from lakebed.services.spark import JAVA_FLAGS, session_settings
+from lakebed.services.spark import JAVA_FLAGS, LOG_CONFIGURATION, session_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,14 +51,16 @@ def spark_session_for(
         )
     own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
-    settings = session_settings(config, jars, folder, [*JAVA_FLAGS, *data.flags])
+    log_configuration = folder / "log4j2.properties"
+    log_configuration.write_text(LOG_CONFIGURATION)
+    flags = [*JAVA_FLAGS, f"-Dlog4j2.configurationFile={log_configuration}", *data.flags]
+    settings = session_settings(config, jars, folder, flags)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)
     for name, value in settings.items():
         builder = builder.config(name, value)
     with _environment_for_submit(folder):
         session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
     try:
         yield session
     finally:
@@ -74,6 +76,7 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         # spark-submit starts a small JVM to put the command of the big one together.
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
+        "SPARK_LOCAL_DIRS": str(folder),
         "TMPDIR": str(folder),
     }
     before = {name: os.environ.get(name) for name in [*added, "PYSPARK_SUBMIT_ARGS", "SPARK_HOME"]}

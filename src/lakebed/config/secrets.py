@@ -24,8 +24,10 @@ _SECRET_WORDS = (
     "encryptionkey",
     "privatekey",
 )
-_USER_IN_URL = re.compile(r"://\S*@")
-_SECRET_ASSIGNMENT = re.compile(r"(?i)((?:password|passwd|passphrase|secret|token)[\w.-]*\s*=\s*)[^&;,\s]+")
+_USER_IN_URL = re.compile(r"(?s)://.*@")
+_SECRET_ASSIGNMENT = re.compile(
+    r"""(?i)((?:password|passwd|passphrase|secret|token)[\w.-]*\s*=\s*["']?)[^&;,\s"']+"""
+)
 
 
 class DataclassInstance(Protocol):
@@ -60,6 +62,8 @@ def shown(value: object, *, secret: bool = False) -> str:
     if isinstance(value, Mapping):
         items = (f"{key!r}: {shown(item, secret=is_secret_name(str(key)))}" for key, item in value.items())
         return "{" + ", ".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
     return mask_text(repr(value))
 
 
