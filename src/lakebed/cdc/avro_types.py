@@ -44,7 +44,9 @@ def row_fields(envelope: dict[str, Any]) -> dict[str, Any]:
             for branch in field["type"]:
                 if isinstance(branch, dict) and branch.get("type") == "record":
                     return {column["name"]: column["type"] for column in branch["fields"]}
-    raise ValueError(f"the Avro schema {envelope.get('name')!r} has no field `before` with a row: no change event")
+    raise ValueError(
+        f"the Avro schema {envelope.get('name')!r} has no field `before` with a row: no change event"
+    )
 
 
 def key_fields(key: dict[str, Any]) -> list[str]:

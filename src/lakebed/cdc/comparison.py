@@ -33,7 +33,7 @@ def assert_same_rows(source: pa.Table, target: pa.Table, key: Sequence[str], nam
         raise RowsDiffer(
             f"compare {names[0]} with {names[1]}",
             "\n".join(problems),
-            "see whether everything has arrived (`wait_for_barrier`), then what the pipeline does with these rows",
+            "see whether all has arrived (`wait_for_barrier`), then what the pipeline does with these rows",
         )
 
 
@@ -53,7 +53,9 @@ def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[
     for text, left, right in (("missing", source, target), ("extra", target, source)):
         alone = left.select(list(key)).join(right.select(list(key)), keys=list(key), join_type="left anti")
         if alone.num_rows:
-            problems.append(f"{alone.num_rows} rows {text}, the first: {alone.slice(0, SHOWN_ROWS).to_pylist()}")
+            problems.append(
+                f"{alone.num_rows} rows {text}, the first: {alone.slice(0, SHOWN_ROWS).to_pylist()}"
+            )
     if problems or source.num_rows != target.num_rows:
         return problems or [f"{source.num_rows} rows against {target.num_rows}: a key stands there twice"]
     for name in source.column_names:
@@ -76,7 +78,7 @@ def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Return the table with instants as microseconds in UTC and strings of one kind, as stores differ in these."""
+    """Return the table with instants as microseconds in UTC and strings of one kind: stores differ here."""
     import pyarrow as pa
 
     def plain(kind: pa.DataType) -> pa.DataType:

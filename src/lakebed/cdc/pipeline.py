@@ -7,7 +7,9 @@ crash merges the same newest row for each key, so its effect is the same.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 # "Wire Format").
 _SCHEMA_ID = "conv(hex(substring({0}, 2, 4)), 16, 10)"
 _AVRO = "substring({0}, 6)"
+_TABLES_AT_ONCE = 4
 _OPERATION, _OFFSET = "_lakebed_op", "_lakebed_offset"
 
 
@@ -98,10 +101,19 @@ class Pipeline:
         changes = changes.persist()
         try:
             schemas = changes.groupBy("topic", "key_schema", "value_schema").count().collect()
-            for target in self._targets:
-                ids = [(int(row.key_schema), int(row.value_schema)) for row in schemas if row.topic == target.topic]
-                if ids:
-                    self._merge(changes.where(changes.topic == target.topic), sorted(ids), target.tables)
+            with ThreadPoolExecutor(max_workers=_TABLES_AT_ONCE) as pool:
+                merges = []
+                for target in self._targets:
+                    ids = sorted(
+                        (int(row.key_schema), int(row.value_schema))
+                        for row in schemas
+                        if row.topic == target.topic
+                    )
+                    if ids:
+                        of_topic = changes.where(changes.topic == target.topic)
+                        merges.append(pool.submit(self._merge, of_topic, ids, target.tables))
+                for merge in merges:
+                    merge.result()
             self.changes += sum(row["count"] for row in schemas)
         finally:
             changes.unpersist()
@@ -122,20 +134,27 @@ class Pipeline:
         try:
             for table in tables:
                 _ensure_table(rows.sparkSession, table, rows.drop(_OPERATION))
-                _merge_rows(table, rows, keys)
+                if rows.sparkSession.table(table).isEmpty():
+                    _append_rows(table, rows)
+                else:
+                    _merge_rows(table, rows, keys)
         finally:
             rows.unpersist()
 
     @staticmethod
     def _rows(changes: DataFrame, schema: str) -> DataFrame:
-        """Return the rows as they are after each change (before it, where it is a delete), with operation and offset."""
+        """Return each change's row, after it or, where it is a delete, before it; with operation, offset."""
         from pyspark.sql.avro.functions import from_avro
         from pyspark.sql.functions import expr
 
         columns = row_fields(json.loads(schema))
         events = changes.select(from_avro(expr(_AVRO.format("value")), schema).alias("event"), _OFFSET)
-        rows = events.selectExpr("coalesce(event.after, event.before) AS row", f"event.op AS {_OPERATION}", _OFFSET)
-        converted = [f"{field_conversion(kind, f'row.`{name}`')} AS `{name}`" for name, kind in columns.items()]
+        rows = events.selectExpr(
+            "coalesce(event.after, event.before) AS row", f"event.op AS {_OPERATION}", _OFFSET
+        )
+        converted = [
+            f"{field_conversion(kind, f'row.`{name}`')} AS `{name}`" for name, kind in columns.items()
+        ]
         return rows.selectExpr(*converted, _OPERATION, _OFFSET)
 
 
@@ -155,16 +174,24 @@ def _ensure_table(spark: SparkSession, table: str, rows: DataFrame) -> None:
         spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({added})")
 
 
+def _append_rows(table: str, rows: DataFrame) -> None:
+    """Fill a table that has no rows, and so nothing to merge with."""
+    rows.where(f"{_OPERATION} != 'd'").drop(_OPERATION).writeTo(table).append()
+
+
 def _merge_rows(table: str, rows: DataFrame, keys: Sequence[str]) -> None:
     columns = [name for name in rows.columns if name != _OPERATION]
     same_key = " AND ".join(f"target.`{key}` = change.`{key}`" for key in keys)
     assigned = ", ".join(f"`{name}` = change.`{name}`" for name in columns)
-    rows.createOrReplaceTempView("_lakebed_changes")
-    # The view belongs to the session of the batch, which is not the one the query was started in.
+    # The view belongs to the session of the batch, which is not the one the query was started in; tables are
+    # merged side by side, so each needs a view of its own.
+    view = f"_lakebed_changes_{uuid.uuid4().hex}"
+    rows.createOrReplaceTempView(view)
     rows.sparkSession.sql(
-        f"MERGE INTO {table} AS target USING _lakebed_changes AS change ON {same_key}"
+        f"MERGE INTO {table} AS target USING {view} AS change ON {same_key}"
         f" WHEN MATCHED AND change.{_OPERATION} = 'd' THEN DELETE"
         f" WHEN MATCHED THEN UPDATE SET {assigned}"
         f" WHEN NOT MATCHED AND change.{_OPERATION} != 'd' THEN"
         f" INSERT ({_names(columns)}) VALUES ({_names(columns, 'change.')})"
     )
+    rows.sparkSession.catalog.dropTempView(view)

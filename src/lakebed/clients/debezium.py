@@ -28,7 +28,7 @@ REQUEST_TIMEOUT_SECONDS = 60.0
 TRANSLATIONS: Mapping[str, Mapping[str, str]] = {"snapshot.mode": {"never": "no_data"}}
 
 _PLUGIN_ANSWERS = {
-    PluginName.WAL2JSON.value: "Debezium supports wal2json no longer since version 2.0; use PluginName.PGOUTPUT",
+    PluginName.WAL2JSON.value: "Debezium dropped wal2json with version 2.0; use PluginName.PGOUTPUT",
     PluginName.DECODERBUFS.value: "the PostgreSQL that lakebed starts has no decoderbufs extension;"
     " use PluginName.PGOUTPUT, or attach a server that has it",
 }
@@ -101,7 +101,9 @@ class DebeziumClient:
 
     def plugins(self) -> list[dict[str, str]]:
         """Return the installed connector plugins: `class`, `type`, `version`."""
-        answer: list[dict[str, str]] = self._request("GET", "/connector-plugins", "list the connector plugins")
+        answer: list[dict[str, str]] = self._request(
+            "GET", "/connector-plugins", "list the connector plugins"
+        )
         return answer
 
     def names(self) -> list[str]:
@@ -133,7 +135,7 @@ class DebeziumClient:
         self._request("PUT", path, f"update connector {config.name!r}", json=payload["config"])
 
     def validate(self, config: DebeziumConnectorConfig) -> dict[str, list[str]]:
-        """Return, by configuration key, what Connect holds against the configuration; empty when all is well."""
+        """Return, by configuration key, what Connect has against the configuration; empty if nothing."""
         payload = self._payload(config, {})
         connector_class = payload["config"]["connector.class"].rsplit(".", 1)[-1]
         answer = self._request(
@@ -150,15 +152,20 @@ class DebeziumClient:
         content = {**settings, **payload["config"]}
         plugin = content.get("plugin.name", "")
         if plugin in _PLUGIN_ANSWERS:
-            raise ConnectRefused(f"create connector {config.name!r} with plugin.name={plugin}", _PLUGIN_ANSWERS[plugin])
+            raise ConnectRefused(
+                f"create connector {config.name!r} with plugin.name={plugin}", _PLUGIN_ANSWERS[plugin]
+            )
         for key, values in TRANSLATIONS.items():
-            value = content.get(key)
+            value = content.get(key, "")
             if value in values:
                 content[key] = values[value]
-                if (key, value) not in self._translated:
-                    self._translated.add((key, value))
-                    logger.warning("%s=%s is sent as %s, as the Debezium running here calls it", key, value, values[value])
+                self._say_once(key, value, values[value])
         return {"name": payload["name"], "config": content}
+
+    def _say_once(self, key: str, value: str, sent: str) -> None:
+        if (key, value) not in self._translated:
+            self._translated.add((key, value))
+            logger.warning("%s=%s is sent as %s, as the Debezium running here calls it", key, value, sent)
 
     def config(self, name: str) -> dict[str, str]:
         """Return the configuration Connect holds."""
@@ -232,7 +239,9 @@ class DebeziumClient:
 
     # -- waiting --------------------------------------------------------------------------------------
 
-    def wait_for_state(self, name: str, state: ConnectorState, *, deadline_seconds: float = 30.0) -> ConnectorStatus:
+    def wait_for_state(
+        self, name: str, state: ConnectorState, *, deadline_seconds: float = 30.0
+    ) -> ConnectorStatus:
         """Wait until the connector, its tasks included, is in `state`.
 
         Raises:
@@ -247,7 +256,7 @@ class DebeziumClient:
                 raise connector_failed(status)
             return status if seen is state else None
 
-        return wait_until(
+        status: ConnectorStatus | None = wait_until(
             reached,
             f"connector {name!r} to be {state.name}",
             deadline_seconds=deadline_seconds,
@@ -256,6 +265,8 @@ class DebeziumClient:
             explain=lambda: f"its states so far: {self.lifecycle(name).history}",
             remedy="`lakebed logs connect` shows what the worker says",
         )
+        assert status is not None
+        return status
 
     def wait_until_streaming(
         self, name: str, slot_name: str, postgres: psycopg.Connection[Any], *, deadline_seconds: float = 60.0
@@ -282,7 +293,9 @@ class DebeziumClient:
             deadline_seconds=deadline_seconds,
             longest_pause_seconds=0.05,
             ignore=(ConnectRefused,),
-            explain=lambda: f"connector: {self.lifecycle(name).state.name}; slot: {_describe_slot(postgres, slot_name)}",
+            explain=lambda: (
+                f"connector: {self.lifecycle(name).state.name}; slot: {_describe_slot(postgres, slot_name)}"
+            ),
             remedy="`lakebed logs connect` shows what the task says",
         )
 
@@ -306,6 +319,8 @@ def _remedy(status_code: int) -> str:
 def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
     """Return the error for a FAILED status, with the trace of every failed task."""
     traces = [f"task {task.id}:\n{task.trace}" for task in status.tasks if task.state == "FAILED"]
+    if status.connector.trace:
+        traces.insert(0, status.connector.trace)
     return ConnectorFailed(
         f"run connector {status.name!r}",
         "\n".join(traces) or f"the connector is {status.connector.state}",
@@ -315,7 +330,8 @@ def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
 
 def _slot_streams(postgres: psycopg.Connection[Any], slot_name: str) -> bool:
     row = postgres.execute(
-        "SELECT 1 FROM pg_replication_slots slots JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
+        "SELECT 1 FROM pg_replication_slots slots"
+        " JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
         " WHERE slots.slot_name = %s AND senders.state = 'streaming'",
         [slot_name],
     ).fetchone()
@@ -324,7 +340,8 @@ def _slot_streams(postgres: psycopg.Connection[Any], slot_name: str) -> bool:
 
 def _describe_slot(postgres: psycopg.Connection[Any], slot_name: str) -> str:
     row = postgres.execute(
-        "SELECT active, wal_status, restart_lsn, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s",
+        "SELECT active, wal_status, restart_lsn, confirmed_flush_lsn FROM pg_replication_slots"
+        " WHERE slot_name = %s",
         [slot_name],
     ).fetchone()
     if row is None:

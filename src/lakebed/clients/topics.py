@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from lakebed.errors import CleanUpIncomplete, StackFailed
 from lakebed.waiting import wait_until
@@ -27,14 +28,20 @@ def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replicat
 
     def has_leaders() -> bool:
         found = admin.list_topics(topic=name, timeout=REQUEST_SECONDS).topics.get(name)
-        return found is not None and found.error is None and all(p.leader >= 0 for p in found.partitions.values())
+        return (
+            found is not None
+            and found.error is None
+            and all(p.leader >= 0 for p in found.partitions.values())
+        )
 
     wait_until(has_leaders, f"topic {name!r} to have leaders", deadline_seconds=REQUEST_SECONDS)
 
 
 def topics_with_prefix(admin: AdminClient, prefix: str) -> list[str]:
     """Return the names of the topics that start with `prefix`, sorted."""
-    return sorted(name for name in admin.list_topics(timeout=REQUEST_SECONDS).topics if name.startswith(prefix))
+    return sorted(
+        name for name in admin.list_topics(timeout=REQUEST_SECONDS).topics if name.startswith(prefix)
+    )
 
 
 def delete_topics(admin: AdminClient, names: Sequence[str]) -> None:

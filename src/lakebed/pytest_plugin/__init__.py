@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lakebed.pytest_plugin.fixtures import (
-    _postgres_template,
     debezium_client,
     debezium_connector,
     delta_table_path,
@@ -16,6 +15,7 @@ from lakebed.pytest_plugin.fixtures import (
     lakebed_stack,
     lakebed_test_name,
     postgres_connection,
+    postgres_template,
     schema_registry_client,
     spark_session,
 )
@@ -40,13 +40,13 @@ __all__ = [
     "iceberg_catalog",
     "iceberg_namespace",
     "kafka_admin_client",
-    "_postgres_template",
     "kafka_topic",
     "lakebed_clean_up",
     "lakebed_settings",
     "lakebed_stack",
     "lakebed_test_name",
     "postgres_connection",
+    "postgres_template",
     "pytest_addoption",
     "pytest_collection_finish",
     "pytest_configure",

@@ -38,18 +38,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def lakebed_settings(pytestconfig: pytest.Config) -> Settings:
-    """How lakebed runs. Override this fixture to configure it: `return load_settings({"memory_mb": 4000})`."""
+    """How lakebed runs. Override this fixture to configure it: `return load_settings({"ports": ...})`."""
     return load_settings(settings_of(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> SessionStack:
     """The stack of this session. `need("kafka")` returns its addresses when Kafka is healthy."""
+    services: list[str] = pytestconfig.stash[SERVICES]
     stack = SessionStack(
         lakebed_settings,
         name=pytestconfig.stash[PHASES].subject.split()[-1],
         client=f"pytest in {pytestconfig.rootpath.name}",
-        services=pytestconfig.stash[SERVICES],
+        services=services,
     )
     pytestconfig.stash[STACK] = stack
     stack.provide_jars()
@@ -93,7 +94,9 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
     When the selected tests need the Iceberg REST catalog, it is the session's catalog `iceberg`.
     """
     settings = lakebed_stack.settings
-    jars = provide([spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror).class_path(spark.JARS)
+    jars = provide([spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror).class_path(
+        spark.JARS
+    )
     addresses = lakebed_stack.need("s3")
     more = dict(settings.spark_config)
     if "iceberg-rest" in pytestconfig.stash[SERVICES]:
@@ -126,11 +129,13 @@ def lakebed_clean_up() -> Iterator[CleanUp]:
     failures = clean_up.run()
     if failures:
         seen = "\n".join(f"{description}: {type(error).__name__}: {error}" for description, error in failures)
-        raise CleanUpIncomplete("remove what the test made", seen, "`lakebed status` shows whether the server runs")
+        raise CleanUpIncomplete(
+            "remove what the test made", seen, "`lakebed status` shows whether the server runs"
+        )
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(lakebed_stack: SessionStack) -> tuple[int, str]:
+def postgres_template(lakebed_stack: SessionStack) -> tuple[int, str]:
     """PostgreSQL's port, and the database every test's own is cloned from."""
     port = lakebed_stack.need("postgres").postgres_port
     template = f"template_{uuid.uuid4().hex[:8]}"
@@ -144,13 +149,13 @@ def _postgres_template(lakebed_stack: SessionStack) -> tuple[int, str]:
 
 @pytest.fixture
 def postgres_connection(
-    _postgres_template: tuple[int, str], lakebed_test_name: str, lakebed_clean_up: CleanUp
+    postgres_template: tuple[int, str], lakebed_test_name: str, lakebed_clean_up: CleanUp
 ) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg 3 connection, in autocommit mode, to a database that only this test has.
 
     It is cloned from a template; the setting `template_sql` names a file of SQL to fill that with.
     """
-    port, template = _postgres_template
+    port, template = postgres_template
     database = sql.Identifier(lakebed_test_name)
 
     def drop() -> None:

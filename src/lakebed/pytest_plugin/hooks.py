@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -18,6 +18,18 @@ PHASES = pytest.StashKey[FixtureLifecycle]()
 SERVICES = pytest.StashKey[list[str]]()
 STACK = pytest.StashKey[SessionStack]()
 DIAGNOSES = pytest.StashKey[list[Any]]()
+CLOSE_ERROR = pytest.StashKey[str]()
+
+# From wherever the session is interrupted (Ctrl-C, --exitfirst), the way the phases allow to its end.
+_WAYS_OUT = (
+    (FixturePhase.SETUP, FixturePhase.TEARDOWN),
+    (FixturePhase.TEST_RUNNING, FixturePhase.TEARDOWN),
+    (FixturePhase.TEARDOWN, FixturePhase.MODULE_END),
+    (FixturePhase.MODULE_START, FixturePhase.MODULE_END),
+    (FixturePhase.MODULE_END, FixturePhase.SESSION_TEARDOWN),
+    (FixturePhase.SESSION_START, FixturePhase.SESSION_TEARDOWN),
+    (FixturePhase.INFRASTRUCTURE_READY, FixturePhase.SESSION_TEARDOWN),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,15 +76,17 @@ def settings_of(config: pytest.Config) -> dict[str, str]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find out which services the selected tests need."""
-    session.config.stash[SERVICES] = services_needed(session.items)
+    needed: list[str] = services_needed(session.items)
+    session.config.stash[SERVICES] = needed
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:
     """The plan stands: what the tests need is known."""
     if session.config.option.collectonly or not session.items:
         return
+    needed: list[str] = session.config.stash[SERVICES]
     session.config.stash[PHASES].move_to(
-        FixturePhase.INFRASTRUCTURE_READY, f"needed: {', '.join(session.config.stash[SERVICES]) or 'nothing'}"
+        FixturePhase.INFRASTRUCTURE_READY, f"needed: {', '.join(needed) or 'nothing'}"
     )
 
 
@@ -85,7 +99,9 @@ def _module(item: pytest.Item | None) -> str | None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
     """Open the module before its first test and close it after its last."""
     phases = item.config.stash[PHASES]
     if phases.state in (FixturePhase.INFRASTRUCTURE_READY, FixturePhase.MODULE_END):
@@ -116,9 +132,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the fixtures know of their servers to the report of a failed test."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.failed and call.when in ("setup", "call"):
         for diagnose in item.stash.get(DIAGNOSES, []):
             try:
@@ -133,17 +151,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Close the life cycle; the session-scoped fixtures have been removed by now."""
     phases = session.config.stash[PHASES]
-    if phases.state is FixturePhase.SESSION_END:
-        return
-    if phases.state in (FixturePhase.SETUP, FixturePhase.TEST_RUNNING, FixturePhase.MODULE_START):
-        # Interrupted (Ctrl-C, --exitfirst in a hook): take the way the phases allow.
-        if phases.state is FixturePhase.SETUP or phases.state is FixturePhase.TEST_RUNNING:
-            phases.move_to(FixturePhase.TEARDOWN, "interrupted")
-        if phases.state is FixturePhase.TEARDOWN or phases.state is FixturePhase.MODULE_START:
-            phases.move_to(FixturePhase.MODULE_END, "interrupted")
-    elif phases.state is FixturePhase.TEARDOWN:
-        phases.move_to(FixturePhase.MODULE_END, "interrupted")
-    phases.move_to(FixturePhase.SESSION_TEARDOWN, "all tests done")
+    for begun, next_phase in _WAYS_OUT:
+        if phases.state is begun:
+            phases.move_to(next_phase, "the session ends")
     stack = session.config.stash.get(STACK, None)
     if stack is not None:
         try:
@@ -151,9 +161,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         except LakebedError as error:
             session.config.stash[CLOSE_ERROR] = str(error)
     phases.move_to(FixturePhase.SESSION_END, f"pid {os.getpid()}")
-
-
-CLOSE_ERROR = pytest.StashKey[str]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

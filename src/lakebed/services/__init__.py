@@ -26,7 +26,9 @@ def service_named(name: str) -> Service:
         if name == service.name or name in service.other_names:
             return service
     raise UnknownService(
-        f"find the service {name!r}", "lakebed has no such service", f"known services: {', '.join(SERVICE_NAMES)}"
+        f"find the service {name!r}",
+        "lakebed has no such service",
+        f"known services: {', '.join(SERVICE_NAMES)}",
     )
 
 

@@ -56,7 +56,9 @@ def jetty_configuration(place: Place) -> ElementTree.Element:
         "jdbc.schema-version": "V1",
         **catalog_properties(contract_environment(place).to_environment()),
     }
-    server = ElementTree.Element("Configure", id="Server", attrib={"class": "org.eclipse.jetty.server.Server"})
+    server = ElementTree.Element(
+        "Configure", id="Server", attrib={"class": "org.eclipse.jetty.server.Server"}
+    )
     connector = _new(_argument(_call(server, "addConnector")), "org.eclipse.jetty.server.ServerConnector")
     ElementTree.SubElement(_argument(connector), "Ref", refid="Server")
     _set(connector, "host", LOOPBACK)
@@ -100,12 +102,21 @@ def _set(parent: ElementTree.Element, name: str, value: str) -> None:
 def _prepare(place: Place) -> None:
     configuration = place.folder / "jetty.xml"
     configuration.touch(mode=0o600)
-    ElementTree.ElementTree(jetty_configuration(place)).write(configuration, encoding="utf-8", xml_declaration=True)
+    ElementTree.ElementTree(jetty_configuration(place)).write(
+        configuration, encoding="utf-8", xml_declaration=True
+    )
 
 
 def _command(place: Place) -> list[str]:
     main = "org.eclipse.jetty.xml.XmlConfiguration"
-    return [*place.java, _NO_VALIDATION, "-cp", place.joined_class_path(), main, str(place.folder / "jetty.xml")]
+    return [
+        *place.java,
+        _NO_VALIDATION,
+        "-cp",
+        place.joined_class_path(),
+        main,
+        str(place.folder / "jetty.xml"),
+    ]
 
 
 def _environment(place: Place) -> dict[str, str]:

@@ -39,7 +39,7 @@ def _make_root_jar(folder: Path) -> None:
 
 
 def _root_jar(place: Place) -> Path:
-    """Return the jar with the rule. It stays in the cache: a class-data archive knows its jars by time stamp."""
+    """Return the jar with the rule, in the cache: a class-data archive knows its jars by time stamp."""
     version = hashlib.sha256(_RULE.encode()).hexdigest()[:8]
     return template_folder(place.cache, f"schema-registry-root-{version}", _make_root_jar) / _ROOT_JAR
 

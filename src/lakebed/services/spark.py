@@ -50,7 +50,9 @@ def session_settings(
     class_path = ":".join(str(jar) for jar in jars)
     local = config.master.startswith("local")
     added = {
-        "spark.driver.extraClassPath" if local else "spark.jars": class_path if local else class_path.replace(":", ","),
+        "spark.driver.extraClassPath" if local else "spark.jars": class_path
+        if local
+        else class_path.replace(":", ","),
         "spark.driver.extraJavaOptions": " ".join((*java_flags, f"-Djava.io.tmpdir={folder}")),
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,

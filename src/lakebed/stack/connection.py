@@ -241,7 +241,11 @@ def _connect(folder: StackFolder) -> socket.socket | None:
 
 def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
     folder.make()
-    request = {"settings": settings.model_dump(mode="json"), "well_known_ports": well_known_ports, "keep": keep}
+    request = {
+        "settings": settings.model_dump(mode="json"),
+        "well_known_ports": well_known_ports,
+        "keep": keep,
+    }
     folder.request.touch(mode=0o600)
     folder.request.write_text(json.dumps(request))
     with folder.supervisor_log.open("wb") as log:

@@ -35,7 +35,9 @@ def stacks_folder(configured: Path | None) -> Path:
         status = folder.lstat()
     except OSError as error:
         raise StackFailed(
-            f"make the folder for stacks, {folder}", str(error), "name another one with the setting data_folder"
+            f"make the folder for stacks, {folder}",
+            str(error),
+            "name another one with the setting data_folder",
         ) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise StackFailed(

@@ -32,7 +32,9 @@ def find_leftovers(parent: Path) -> list[Leftover]:
         supervisor = recorded.pop(SUPERVISOR, None)
         if supervisor is not None and supervisor.process() is not None:
             continue
-        found.append(Leftover(folder, {name: one for name, one in recorded.items() if one.process() is not None}))
+        found.append(
+            Leftover(folder, {name: one for name, one in recorded.items() if one.process() is not None})
+        )
     return found
 
 

@@ -28,7 +28,12 @@ class RunningService:
     """A service with its process and its life cycle; every change of state goes through the latter."""
 
     def __init__(
-        self, service: Service, place: Place, folder: StackFolder, check_interval_seconds: float, on_change: OnChange
+        self,
+        service: Service,
+        place: Place,
+        folder: StackFolder,
+        check_interval_seconds: float,
+        on_change: OnChange,
     ) -> None:
         self.service = service
         self.place = place
@@ -108,8 +113,8 @@ class RunningService:
                 if self.lifecycle.state is ServiceState.STOPPED:
                     raise ServiceFailed(
                         f"start {self.service.name}",
-                        f"{self.lifecycle.failed_checks} health checks of {self._check_interval_seconds:g} s failed,"
-                        f" the last with: {seen}\nthe end of its log:\n{last_lines(self.log)}",
+                        f"{self.lifecycle.failed_checks} health checks of {self._check_interval_seconds:g} s"
+                        f" failed, the last with: {seen}\nthe end of its log:\n{last_lines(self.log)}",
                         "raise the setting check_interval_seconds if the machine is slow",
                     ) from error
             except _Exited as error:

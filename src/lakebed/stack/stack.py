@@ -23,7 +23,12 @@ from lakebed.stack.running import RunningService
 from lakebed.stack.unprivileged import readable_software, unprivileged_owner
 
 # C1 only: a test's servers are too short-lived for C2 to pay. Serial: the least memory and start-up time.
-_JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true")
+_JAVA_FLAGS = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-Djava.net.preferIPv4Stack=true",
+)
 
 OnChange = Callable[[RunningService], None]
 
@@ -31,7 +36,9 @@ OnChange = Callable[[RunningService], None]
 class Stack:
     """The running services of one stack folder. Methods may be called from several threads."""
 
-    def __init__(self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, on_change: OnChange) -> None:
+    def __init__(
+        self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, on_change: OnChange
+    ) -> None:
         self.folder = folder
         self.settings = settings
         self.running: dict[str, RunningService] = {}

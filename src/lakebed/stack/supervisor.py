@@ -43,7 +43,9 @@ _PEER_CHECK_SECONDS = 0.1
 class Supervisor:
     """The stack, its leases, and when to end."""
 
-    def __init__(self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
+    def __init__(
+        self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool
+    ) -> None:
         self.folder = folder
         self.stack = Stack(folder, settings, well_known_ports=well_known_ports, on_change=self._changed)
         self.keep = keep
