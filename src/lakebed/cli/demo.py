@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.table import Table
 
 from lakebed.cdc.barrier import wait_for_barrier
@@ -66,21 +65,11 @@ class Figures:
         self.add(what, told(seconds) if told is not None else f"{seconds:.1f} s")
 
 
-def _rows_option(context: click.Context, parameter: click.Parameter, value: str) -> int:
-    if value == "all":
-        return flights.ALL_FLIGHTS
-    if value.isdigit() and 1 <= int(value) <= flights.ALL_FLIGHTS:
-        return int(value)
-    raise click.BadParameter(f"{value!r}: write a number from 1 to {flights.ALL_FLIGHTS}, or all")
+def run_demo(rows: int) -> None:
+    """Run the demo with the first `rows` flights, and show what it measured.
 
-
-@click.command()
-@click.option("--rows", default="50000", show_default=True, callback=_rows_option, help="Flights, or 'all'.")
-def demo(rows: int) -> None:
-    """Send real data through the whole chain and prove that it arrived.
-
-    PostgreSQL -> Debezium (Avro) -> Kafka -> Spark -> Delta Lake and Iceberg on S3. Exit code 6 if any
-    table differs from its source. Uses free ports and leaves nothing behind.
+    Raises:
+        RowsDiffer: a table differs from its source.
     """
     settings = load_settings()
     figures = Figures()

@@ -13,8 +13,6 @@ from lakebed.errors import StackFailed
 if TYPE_CHECKING:
     import pandas
 
-ALL_FLIGHTS = 336_776
-
 
 @dataclass(frozen=True)
 class FlightTable:

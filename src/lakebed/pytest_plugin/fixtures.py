@@ -10,41 +10,41 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from psycopg import sql
 
-from lakebed.clients.catalog import open_catalog
-from lakebed.clients.connector import Connector, connect_to_stream
-from lakebed.clients.debezium import DebeziumClient, drop_slot
-from lakebed.clients.object_store import delete_prefix, object_store
-from lakebed.clients.registry import schema_registry_client as open_schema_registry
-from lakebed.clients.spark import spark_session_for
-from lakebed.clients.topics import create_topic, delete_topics, topics_with_prefix
-from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
-from lakebed.provision.provide import provide
 from lakebed.pytest_plugin.hooks import DIAGNOSES, PHASES, SERVICES, STACK, settings_of
-from lakebed.pytest_plugin.session import SessionStack
 from lakebed.services import postgres, s3, spark
 
+# The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
+    import psycopg
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.schema_registry import SchemaRegistryClient
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
+
+    from lakebed.clients.connector import Connector
+    from lakebed.clients.debezium import DebeziumClient
+    from lakebed.config.debezium import DebeziumConnectorConfig
+    from lakebed.config.settings import Settings
+    from lakebed.pytest_plugin.session import SessionStack
 
 
 @pytest.fixture(scope="session")
 def lakebed_settings(pytestconfig: pytest.Config) -> Settings:
     """How lakebed runs. Override this fixture to configure it: `return load_settings({"ports": ...})`."""
+    from lakebed.config.settings import load_settings
+
     return load_settings(settings_of(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> SessionStack:
     """The stack of this session. `need("kafka")` returns its addresses when Kafka is healthy."""
+    from lakebed.pytest_plugin.session import SessionStack
+
     services: list[str] = pytestconfig.stash[SERVICES]
     stack = SessionStack(
         lakebed_settings,
@@ -64,19 +64,25 @@ def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> Se
 @pytest.fixture(scope="session")
 def kafka_admin_client(lakebed_stack: SessionStack) -> AdminClient:
     """confluent-kafka's admin client of the stack's Kafka."""
+    from confluent_kafka.admin import AdminClient
+
     return AdminClient({"bootstrap.servers": lakebed_stack.need("kafka").kafka_bootstrap_servers})
 
 
 @pytest.fixture(scope="session")
 def schema_registry_client(lakebed_stack: SessionStack) -> Iterator[SchemaRegistryClient]:
     """confluent-kafka's client of the stack's schema registry."""
-    with open_schema_registry(lakebed_stack.need("schema-registry").schema_registry_config()) as client:
+    from lakebed.clients.registry import schema_registry_client as open_registry
+
+    with open_registry(lakebed_stack.need("schema-registry").schema_registry_config()) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def debezium_client(lakebed_stack: SessionStack) -> Iterator[DebeziumClient]:
     """lakebed's client of Kafka Connect."""
+    from lakebed.clients.debezium import DebeziumClient
+
     with DebeziumClient(lakebed_stack.need("connect").debezium_url) as client:
         yield client
 
@@ -84,6 +90,8 @@ def debezium_client(lakebed_stack: SessionStack) -> Iterator[DebeziumClient]:
 @pytest.fixture(scope="session")
 def iceberg_catalog(lakebed_stack: SessionStack) -> Catalog:
     """PyIceberg's REST catalog of the stack."""
+    from lakebed.clients.catalog import open_catalog
+
     return open_catalog(lakebed_stack.need("iceberg-rest", "s3").iceberg_catalog_config())
 
 
@@ -93,6 +101,9 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
 
     When the selected tests need the Iceberg REST catalog, it is the session's catalog `iceberg`.
     """
+    from lakebed.clients.spark import spark_session_for
+    from lakebed.provision.provide import provide
+
     settings = lakebed_stack.settings
     jars = provide([spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror).class_path(
         spark.JARS
@@ -137,6 +148,8 @@ def lakebed_clean_up() -> Iterator[CleanUp]:
 @pytest.fixture(scope="session")
 def postgres_template(lakebed_stack: SessionStack) -> tuple[int, str]:
     """PostgreSQL's port, and the database every test's own is cloned from."""
+    from psycopg import sql
+
     port = lakebed_stack.need("postgres").postgres_port
     template = f"template_{uuid.uuid4().hex[:8]}"
     with postgres.connect(port, "postgres") as connection:
@@ -155,6 +168,8 @@ def postgres_connection(
 
     It is cloned from a template; the setting `template_sql` names a file of SQL to fill that with.
     """
+    from psycopg import sql
+
     port, template = postgres_template
     database = sql.Identifier(lakebed_test_name)
 
@@ -173,6 +188,8 @@ def postgres_connection(
 @pytest.fixture
 def kafka_topic(kafka_admin_client: AdminClient, lakebed_test_name: str, lakebed_clean_up: CleanUp) -> str:
     """The name of an empty topic of one partition that only this test has."""
+    from lakebed.clients.topics import create_topic, delete_topics
+
     topic = f"{lakebed_test_name}.topic"
     lakebed_clean_up.add(f"topic {topic}", lambda: delete_topics(kafka_admin_client, [topic]))
     create_topic(kafka_admin_client, topic)
@@ -182,6 +199,8 @@ def kafka_topic(kafka_admin_client: AdminClient, lakebed_test_name: str, lakebed
 @pytest.fixture
 def delta_table_path(lakebed_stack: SessionStack, lakebed_test_name: str, lakebed_clean_up: CleanUp) -> str:
     """An `s3a://` path with nothing at it, for a Delta table that only this test has."""
+    from lakebed.clients.object_store import delete_prefix, object_store
+
     store = object_store(lakebed_stack.need("s3").s3_endpoint)
     path = f"{s3.DELTA_BUCKET}/{lakebed_test_name}"
     lakebed_clean_up.add(f"objects under {path}", lambda: delete_prefix(store, path))
@@ -217,6 +236,8 @@ def debezium_connector(
     It has a slot, a publication and a topic prefix of its own. `@pytest.mark.debezium(field=value)` sets
     fields of its `DebeziumConnectorConfig`.
     """
+    from lakebed.clients.connector import Connector, connect_to_stream
+
     addresses = lakebed_stack.need("connect", "postgres", "kafka")
     marked: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("debezium"))):
@@ -238,9 +259,16 @@ def debezium_connector(
 
 
 def _forget_connector(
-    clean_up: CleanUp, config: Any, port: int, debezium_client: DebeziumClient, admin: AdminClient
+    clean_up: CleanUp,
+    config: DebeziumConnectorConfig,
+    port: int,
+    debezium_client: DebeziumClient,
+    admin: AdminClient,
 ) -> None:
     """Note what a connector makes, before it is made: topics, slot, and last the connector itself."""
+
+    from lakebed.clients.debezium import drop_slot
+    from lakebed.clients.topics import delete_topics, topics_with_prefix
 
     def delete_its_topics() -> None:
         delete_topics(admin, topics_with_prefix(admin, f"{config.topic_prefix}."))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lakebed.errors import LakebedError
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
 from lakebed.pytest_plugin.needs import MARKS, services_needed
-from lakebed.pytest_plugin.session import SessionStack
+
+if TYPE_CHECKING:
+    pass
 
 PHASES = pytest.StashKey[FixtureLifecycle]()
 SERVICES = pytest.StashKey[list[str]]()
-STACK = pytest.StashKey[SessionStack]()
+STACK = pytest.StashKey["SessionStack"]()
 DIAGNOSES = pytest.StashKey[list[Any]]()
 CLOSE_ERROR = pytest.StashKey[str]()
 
@@ -59,18 +62,19 @@ def session_id(config: pytest.Config) -> str:
     return f"pytest-{run[:12]}"
 
 
-def settings_of(config: pytest.Config) -> dict[str, str]:
+def settings_of(config: pytest.Config) -> dict[str, Any]:
     """Return the settings given on the command line.
 
     Raises:
         pytest.UsageError: one is not of the form NAME=VALUE.
     """
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     for text in config.getoption("--lakebed-set"):
         name, separator, value = text.partition("=")
         if not separator:
             raise pytest.UsageError(f"--lakebed-set {text!r}: write NAME=VALUE")
-        given[name] = value
+        # Settings that are tables are written as JSON: ports={"kafka": 19092}.
+        given[name] = json.loads(value) if value.startswith("{") else value
     return given
 
 

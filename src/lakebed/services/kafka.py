@@ -6,8 +6,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
-
 from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
 from lakebed.services.definition import LOOPBACK, Place, Service
@@ -90,6 +88,8 @@ def _command(place: Place) -> list[str]:
 
 
 def _check(place: Place) -> None:
+    from confluent_kafka.admin import AdminClient
+
     admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{place.ports['kafka']}", "log_level": 0})
     if not admin.list_topics(timeout=5).brokers:
         raise ConnectionError("no broker in the cluster's metadata")

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.errors import ServiceFailed
 from lakebed.services.definition import LOOPBACK, Place, Service
+
+if TYPE_CHECKING:
+    import psycopg
 
 _CONTRACT = DebeziumConnectorConfig(name="contract")
 USER = _CONTRACT.database_user
@@ -81,8 +83,10 @@ def _command(place: Place) -> list[str]:
     return [_program(place, "postgres"), "-D", str(_data(place)), "-p", port, *settings]
 
 
-def connect(port: int, database: str) -> psycopg.Connection:
+def connect(port: int, database: str) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection in autocommit mode to a database of the server on `port`."""
+    import psycopg
+
     return psycopg.connect(
         host=LOOPBACK,
         port=port,

@@ -8,11 +8,9 @@ import signal
 import sysconfig
 from pathlib import Path
 
-import httpx
-
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.errors import ServiceFailed
-from lakebed.services.answers import CHECK_TIMEOUT_SECONDS
+from lakebed.services.answers import answers_ok, loopback_client
 from lakebed.services.definition import LOOPBACK, Place, Service
 
 _CONTRACT = IcebergCatalogConfig()
@@ -73,13 +71,10 @@ def _environment(place: Place) -> dict[str, str]:
 def _check(place: Place) -> None:
     """Ask the filer for the warehouse: the buckets are made last, after S3 itself answers."""
     for bucket in (WAREHOUSE_BUCKET, DELTA_BUCKET):
-        url = f"http://{LOOPBACK}:{place.ports['filer.port']}/buckets/{bucket}/"
-        httpx.get(url, timeout=CHECK_TIMEOUT_SECONDS, trust_env=False).raise_for_status()
-    answer = httpx.get(
-        f"http://{LOOPBACK}:{place.ports['s3']}/", timeout=CHECK_TIMEOUT_SECONDS, trust_env=False
-    )
-    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        answer.raise_for_status()
+        answers_ok(place.ports["filer.port"], f"/buckets/{bucket}/")
+    answer = loopback_client().get(f"http://{LOOPBACK}:{place.ports['s3']}/")
+    if answer.status_code >= 500:
+        raise ConnectionError(f"S3 answered {answer.status_code}")
 
 
 def _outside_files(place: Place) -> list[Path]:

@@ -1,0 +1,34 @@
+"""Run measurements and print their tables: `python -m bench [NAME]...`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import fixtures, latency, spark, start, throughput
+
+BENCHES: dict[str, Callable[[int], Table]] = {
+    "start": start.run,
+    "fixtures": fixtures.run,
+    "latency": latency.run,
+    "throughput": throughput.run,
+    "spark": spark.run,
+}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)), metavar=f"[{'|'.join(BENCHES)}]...")
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1), help="Measure so often.")
+def main(names: tuple[str, ...], rounds: int) -> None:
+    """Measure lakebed on this machine. Without names: everything."""
+    console = Console(soft_wrap=False)
+    for name in names or BENCHES:
+        console.print(BENCHES[name](rounds))
+        console.print()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")

@@ -1,0 +1,170 @@
+"""Unpacking archives into the cache: whole or not at all, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from lakebed.errors import LakebedError, NotEnoughDisk
+
+# Written last, so a folder that has it is complete.
+_MARK = ".lakebed-complete"
+_WORK_FOLDER = ".unpacking"
+
+
+class UnsafeArchive(LakebedError):
+    """An archive has a member that would be written outside of the folder it is unpacked into."""
+
+
+def is_unpacked(into: Path) -> bool:
+    """Return whether the folder is there and complete."""
+    return (into / _MARK).is_file()
+
+
+def unpack_tar(archive: Path, into: Path) -> Path:
+    """Unpack a tar archive, compressed or not, and return `into`. Nothing is done when it is there already.
+
+    Several processes may do it at once: one does it, the others wait.
+
+    Raises:
+        UnsafeArchive: a member is absolute, leads outside by `..` or a link, or is a device.
+        LakebedError: the file is no tar archive.
+        NotEnoughDisk: the disk is full.
+    """
+
+    def fill(folder: Path) -> None:
+        with tarfile.open(archive) as tar:
+            _extract(tar, folder, archive)
+
+    return _unpack(archive, into, fill)
+
+
+def unpack_postgres(jar: Path, into: Path) -> Path:
+    """Unpack the PostgreSQL programs of an `embedded-postgres-binaries` jar and return `into`.
+
+    Such a jar holds one `.txz` archive with `bin`, `lib` and `share`. As for `unpack_tar` otherwise.
+    """
+
+    def fill(folder: Path) -> None:
+        with zipfile.ZipFile(jar) as outer:
+            inner = [name for name in outer.namelist() if name.endswith(".txz")]
+            if len(inner) != 1:
+                seen = f"it holds {len(inner)} .txz archives instead of one"
+                raise LakebedError(f"unpack the PostgreSQL programs of {jar}", seen)
+            with tarfile.open(fileobj=io.BytesIO(outer.read(inner[0])), mode="r:xz") as tar:
+                _extract(tar, folder, jar)
+
+    return _unpack(jar, into, fill)
+
+
+def _unpack(archive: Path, into: Path, fill: Callable[[Path], None]) -> Path:
+    if is_unpacked(into):
+        return into
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with _work_folder(into.parent) as work:
+            if is_unpacked(into):
+                return into
+            fresh = Path(tempfile.mkdtemp(dir=work))
+            # mkdtemp's mode is 0700; what is in the archive decides who may read it.
+            fresh.chmod(0o755)
+            fill(fresh)
+            (fresh / _MARK).touch()
+            if into.exists():
+                into.rename(work / "incomplete")
+            fresh.rename(into)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise LakebedError(
+            f"unpack {archive}",
+            f"it cannot be read: {error}",
+            f"delete it ({archive}); it is then fetched again",
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NotEnoughDisk(
+                f"unpack {archive.name} into {into}",
+                f"the disk is full: {shutil.disk_usage(into.parent).free / 1e6:.1f} MB free",
+                "make room or set LAKEBED_CACHE to a folder on another disk",
+            ) from error
+        raise
+    return into
+
+
+@contextlib.contextmanager
+def _work_folder(parent: Path) -> Iterator[Path]:
+    """Hold the folder for what is not complete yet, empty; one process at a time has it."""
+    work = parent / _WORK_FOLDER
+    work.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _empty(work)
+        try:
+            yield work
+        finally:
+            _empty(work)
+    finally:
+        os.close(handle)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _extract(tar: tarfile.TarFile, folder: Path, archive: Path) -> None:
+    members = tar.getmembers()
+    for member in members:
+        _check_member(member, archive)
+    # The filter came with 3.12, 3.11.4 and 3.10.12; the checks above stand in for it where it is missing.
+    filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    try:
+        tar.extractall(folder, members, **filters)  # type: ignore[arg-type]
+    except tarfile.TarError as error:
+        if filters and isinstance(error, tarfile.FilterError):
+            raise UnsafeArchive(
+                f"unpack {archive}", str(error), "delete the file and fetch it again"
+            ) from error
+        raise
+
+
+def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
+    reason = _unsafe_because(member)
+    if reason:
+        raise UnsafeArchive(
+            f"unpack {archive}",
+            f"its member {member.name!r} {reason}; nothing of it was kept",
+            "delete the file and fetch it again from a repository you trust",
+        )
+
+
+def _unsafe_because(member: tarfile.TarInfo) -> str:
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        return "is a device or a pipe"
+    if _leads_outside(PurePosixPath(member.name)):
+        return "leads outside of the folder it is unpacked into"
+    if member.issym() and _leads_outside(PurePosixPath(member.name).parent / member.linkname):
+        return f"is a link to {member.linkname!r}, outside of the folder it is unpacked into"
+    if member.islnk() and _leads_outside(PurePosixPath(member.linkname)):
+        return f"is a link to {member.linkname!r}, outside of the folder it is unpacked into"
+    return ""
+
+
+def _leads_outside(path: PurePosixPath) -> bool:
+    if path.is_absolute():
+        return True
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
