@@ -29,8 +29,8 @@ from lakebed.errors import SettingsInvalid
 
 ENVIRONMENT_PREFIX = "LAKEBED_"
 
-# Variables with the prefix that are no settings: they name a stack to a child process.
-_OTHER_VARIABLES = frozenset({"LAKEBED_STACK", "LAKEBED_CACHE"})
+# A variable with the prefix that is no setting: a short name for one.
+_OTHER_VARIABLES = frozenset({"LAKEBED_CACHE"})
 
 
 class Settings(BaseSettings):
@@ -133,5 +133,5 @@ def _refuse_unknown_variables() -> None:
         raise SettingsInvalid(
             "read lakebed's settings from the environment",
             f"unknown variable {', '.join(unknown)}",
-            f"known variables: {', '.join(sorted(known - {'LAKEBED_STACK'}))}",
+            f"known variables: {', '.join(sorted(known))}",
         )

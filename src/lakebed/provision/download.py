@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from jgo.constants import MAVEN_CENTRAL_URL
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.nap import sleep_using_event
 
@@ -445,6 +444,9 @@ def _check_room(absent: list[Artifact], cache: Path) -> None:
 def _address(mirror: str | None) -> tuple[str, str, tuple[str, str] | None]:
     """Return the repository's address without credentials, how it is shown, and the credentials."""
     if mirror is None:
+        # Imported here: it takes longer than all the rest of a start that downloads nothing.
+        from jgo.constants import MAVEN_CENTRAL_URL
+
         return MAVEN_CENTRAL_URL, MAVEN_CENTRAL_URL, None
     try:
         url = httpx.URL(mirror)

@@ -17,9 +17,12 @@ from lakebed.pytest_plugin.needs import MARKS, services_needed
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from lakebed.pytest_plugin.session import SessionStack
+
 PHASES = pytest.StashKey[FixtureLifecycle]()
 SERVICES = pytest.StashKey[list[str]]()
-STACK = pytest.StashKey["SessionStack"]()
+STACK: pytest.StashKey[SessionStack] = pytest.StashKey()
 DIAGNOSES = pytest.StashKey[list[Any]]()
 CLOSE_ERROR = pytest.StashKey[str]()
 

@@ -23,6 +23,9 @@ JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 LOG_CONFIGURATION = """\
 rootLogger.level = error
 rootLogger.appenderRef.console.ref = console
+# PySpark's gateway would set the root's level to its own, and say so.
+logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer
+logger.gateway.level = error
 appender.console.type = Console
 appender.console.name = console
 appender.console.target = SYSTEM_ERR

@@ -204,11 +204,9 @@ def open_stack(
             _start_supervisor(folder, settings, well_known_ports=well_known_ports, keep=keep)
             connection = _connect(folder)
         if connection is None:
-            raise StackFailed(
-                f"connect to the stack in {folder.path}",
-                f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}",
-                "run `lakebed doctor`",
-            )
+            seen = f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}"
+            folder.remove()
+            raise StackFailed(f"start the stack in {folder.path}", seen, "run `lakebed doctor`")
         return StackConnection(folder, connection, client=client, lease=True)
 
 
@@ -239,6 +237,13 @@ def _connect(folder: StackFolder) -> socket.socket | None:
     return connection
 
 
+def _absolute_python_path() -> dict[str, str]:
+    """Return PYTHONPATH so that it means the same in another folder."""
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    absolute = os.pathsep.join(str(Path(entry).absolute()) for entry in entries if entry)
+    return {"PYTHONPATH": absolute} if absolute else {}
+
+
 def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
     folder.make()
     request = {
@@ -256,6 +261,7 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=folder.path.parent,
+            env={**os.environ, **_absolute_python_path()},
         )
 
     def is_ready() -> bool:

@@ -231,7 +231,8 @@ def main(path: Path) -> None:
     for failure in supervisor.stack.stop("the last client has gone, or a stop was asked for"):
         logger.error("%s", failure)
     folder.remove()
-    remove_if_empty(path.parent)
+    if supervisor.stack.settings.data_folder is None:
+        remove_if_empty(path.parent)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,14 @@ def unprivileged_owner() -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
+def _link_or_copy(source: str, target: str) -> None:
+    """Give a file a second name, or copy it where that is on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def readable_software(software: Path, folder: Path) -> Path:
     """Return a copy of `software` that any user can read: itself where it is, else one in `folder`.
 
@@ -40,7 +48,7 @@ def readable_software(software: Path, folder: Path) -> Path:
     if all(parent.stat().st_mode & stat.S_IXOTH for parent in (software, *software.parents)):
         return software
     copy = folder / "software"
-    shutil.copytree(software, copy, symlinks=True)
+    shutil.copytree(software, copy, symlinks=True, copy_function=_link_or_copy)
     for place in (copy, *copy.rglob("*")):
         if not place.is_symlink():
             mode = place.stat().st_mode
