@@ -87,6 +87,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[SERVICES] = needed
 
 
+# First, because a worker of pytest-xdist runs its tests in an implementation of its own.
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """The plan stands: what the tests need is known."""
     if session.config.option.collectonly or not session.items:

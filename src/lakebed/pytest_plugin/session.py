@@ -35,6 +35,7 @@ class SessionStack:
         self._connection: StackConnection | None = None
         self._ready: set[str] = set()
         self._background: threading.Thread | None = None
+        self._starting: StackConnection | None = None
 
     @property
     def cache(self) -> Path:
@@ -64,6 +65,7 @@ class SessionStack:
             connection = open_stack(self.settings, self._name, client=f"{self._client} (start)")
         except LakebedError:
             return
+        self._starting = connection
         try:
             connection.start(self.services, self.settings)
         except LakebedError:
@@ -101,6 +103,8 @@ class SessionStack:
     def close(self) -> None:
         """End the lease and wait until the stack has ended, if it was the last."""
         if self._background is not None:
+            if self._starting is not None:
+                self._starting.abort()
             self._background.join()
         if self._connection is not None:
             self._connection.close()

@@ -51,8 +51,8 @@ def jetty_configuration(place: Place) -> ElementTree.Element:
     """Return Jetty's configuration: one listener on loopback, one servlet with the catalog behind it."""
     properties = {
         "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        # The database lives as long as the process; MODE keeps names as they are written.
-        "uri": f"jdbc:h2:{place.folder / 'catalog'};DB_CLOSE_ON_EXIT=FALSE",
+        # Iceberg asks the database for its tables by the names it gave them, in small letters.
+        "uri": f"jdbc:h2:{place.folder / 'catalog'};DATABASE_TO_UPPER=FALSE;DB_CLOSE_ON_EXIT=FALSE",
         "jdbc.schema-version": "V1",
         **catalog_properties(contract_environment(place).to_environment()),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lakebed.config.environment import SchemaRegistryEnvironment
 from lakebed.provision.template import template_folder
-from lakebed.services.answers import answers_ok
+from lakebed.services.answers import answers_ok, loopback_client
 from lakebed.services.definition import LOOPBACK, Place, Service
 
 # Apicurio serves Confluent's API under this path; the contract has it at the root.
@@ -51,8 +51,8 @@ def _prepare(place: Place) -> None:
 
 def _command(place: Place) -> list[str]:
     assert place.software is not None
-    class_path = f"{place.software / 'quarkus-run.jar'}:{_root_jar(place)}"
-    return [*place.java, "-cp", class_path, "io.quarkus.bootstrap.runner.QuarkusEntryPoint"]
+    (runner,) = place.software.glob("*-runner.jar")
+    return [*place.java, "-cp", f"{runner}:{_root_jar(place)}", "io.quarkus.runner.GeneratedMain"]
 
 
 def contract_environment(place: Place) -> SchemaRegistryEnvironment:
@@ -75,7 +75,6 @@ def _environment(place: Place) -> dict[str, str]:
         "QUARKUS_MANAGEMENT_PORT": str(place.ports["management"]),
         "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
         "QUARKUS_LOG_LEVEL": "DEBUG" if contract.schema_registry_debug else "WARN",
-        "APICURIO_RULES_GLOBAL_COMPATIBILITY": contract.schema_registry_schema_compatibility_level.value,
         # Deleting a subject is part of Confluent's API.
         "APICURIO_REST_DELETION_ARTIFACT_ENABLED": "true",
         "APICURIO_REST_DELETION_ARTIFACT_VERSION_ENABLED": "true",
@@ -91,6 +90,13 @@ def _check(place: Place) -> None:
     answers_ok(place.ports["schema-registry"], "/subjects")
 
 
+def _complete(place: Place) -> None:
+    """Set the contract's compatibility: Apicurio enforces none until it is told."""
+    level = contract_environment(place).schema_registry_schema_compatibility_level
+    url = f"http://{LOOPBACK}:{place.ports['schema-registry']}/config"
+    loopback_client().put(url, json={"compatibility": level.value}).raise_for_status()
+
+
 SCHEMA_REGISTRY = Service(
     name="schema-registry",
     title="Schema registry with Confluent's API (Apicurio)",
@@ -102,5 +108,6 @@ SCHEMA_REGISTRY = Service(
     command=_command,
     environment=_environment,
     check=_check,
+    complete=_complete,
     other_names=("registry",),
 )

@@ -39,15 +39,19 @@ def _ignore(event: dict[str, Any]) -> None:
 
 
 class StackConnection:
-    """A lease on a stack (or, without a lease, a look at one). One thread at a time."""
+    """A lease on a stack (or, without a lease, a look at one). One thread at a time, but for `abort`."""
 
     def __init__(self, folder: StackFolder, connection: socket.socket, *, client: str, lease: bool) -> None:
         self.folder = folder
         self.client = client
+        self._connected: set[str] = set()
+        self._use(connection, lease=lease)
+
+    def _use(self, connection: socket.socket, *, lease: bool) -> None:
         self._socket = connection
         self._lines = connection.makefile("rb")
-        self._connected: set[str] = set()
-        self._send({"client": client, "lease": lease})
+        self._usable = True
+        self._send({"client": self.client, "lease": lease})
         self._read_answer(_ignore)
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -57,6 +61,7 @@ class StackConnection:
             raise self._gone() from error
 
     def _gone(self) -> StackFailed:
+        self._usable = False
         return StackFailed(
             f"talk to the supervisor of the stack in {self.folder.path}",
             f"it has closed the connection; the end of its log:\n{last_lines(self.folder.supervisor_log)}",
@@ -82,11 +87,32 @@ class StackConnection:
     def request(self, name: str, on_event: OnEvent = _ignore, **fields: Any) -> dict[str, Any]:
         """Ask the supervisor for something and return its answer.
 
+        An interrupt (Ctrl-C) gives up the connection and with it the lease: its answer would be taken for
+        that of the next request, which opens a connection of its own, without a lease.
+
         Raises:
             LakebedError: of the type the supervisor raised.
         """
-        self._send({"request": name, **fields})
-        return self._read_answer(on_event)
+        if not self._usable:
+            connection = _connect(self.folder)
+            if connection is None:
+                raise self._gone()
+            self._use(connection, lease=False)
+        try:
+            self._send({"request": name, **fields})
+            return self._read_answer(on_event)
+        except LakebedError:
+            raise
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Give up what is being asked, and the lease; may be called from another thread."""
+        self._usable = False
+        # shutdown, not only close: `makefile` holds the socket open as well.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def start(
         self,
@@ -142,20 +168,20 @@ class StackConnection:
     def close(self) -> None:
         """End the lease; if it was the last one on a stack that is not kept, wait for the end of that."""
         supervisor = self._supervisor()
-        with contextlib.suppress(LakebedError):
-            last = self.request("leave")["last"]
-            self._hang_up()
-            if last:
-                self._wait_for_end(supervisor)
+        try:
+            stack_ends = bool(self.request("leave")["stack_ends"])
+        except LakebedError:
+            # The supervisor no longer listens: it is ending, or has ended.
+            stack_ends = True
         self._hang_up()
+        if stack_ends and supervisor is not None and supervisor.process() is not None:
+            self._wait_for_end(supervisor)
 
     def _supervisor(self) -> ProcessIdentity | None:
         return self.folder.recorded_processes().get(SUPERVISOR)
 
     def _hang_up(self) -> None:
-        # shutdown, not only close: `makefile` holds the socket open as well.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self.abort()
         self._lines.close()
         self._socket.close()
 

@@ -169,8 +169,10 @@ class Stack:
                     failures.append(StackFailed(f"stop {name}", f"{type(error).__name__}: {error}"))
                 del left[name]
         self._pool.shutdown(wait=True)
-        for data in self._class_data.values():
-            adopt(data)
+        for name, data in self._class_data.items():
+            # A server that did not get as far as being healthy has loaded only a part of its classes.
+            if self.running[name].seconds_to_start is not None:
+                adopt(data)
         return failures
 
     @property

@@ -68,8 +68,8 @@ class Supervisor:
         with self._lock:
             self._leases[lease] = client
 
-    def end_lease(self, lease: int) -> bool:
-        """End a lease, and return whether that ends the stack: it was the last, and the stack is not kept."""
+    def end_lease(self, lease: int) -> None:
+        """End a lease; the last one ends the stack, unless it is kept."""
         with self._lock:
             client = self._leases.pop(lease, None)
             last = client is not None and not self._leases and not self.keep
@@ -77,7 +77,6 @@ class Supervisor:
             logger.info("lease of %s ended", client)
         if last:
             self.ended.set()
-        return last
 
     def answer(self, lease: int, request: Event, send: Send, client_is_gone: Callable[[], bool]) -> Event:
         """Do what a request asks and return its answer."""
@@ -94,7 +93,8 @@ class Supervisor:
         if name == "status":
             return self._status()
         if name == "leave":
-            return {"last": self.end_lease(lease)}
+            self.end_lease(lease)
+            return {"stack_ends": self.ended.is_set()}
         if name == "stop":
             self.keep = False
             self.ended.set()

@@ -1,0 +1,88 @@
+"""What all tests share: folders for stacks of their own, and the environment of processes they start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psutil
+import pytest
+
+import lakebed
+from lakebed.config.settings import load_settings
+from lakebed.provision.cache import cache_folder
+
+pytest_plugins = ["pytester"]
+
+# Children run in other folders, where a relative entry would mean something else.
+if "PYTHONPATH" in os.environ:
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
+
+NewFolder = Callable[[], AbstractContextManager[Path]]
+
+
+def processes_that_name(folder: Path) -> list[psutil.Process]:
+    """Return the processes with `folder` in their command line; every process of a stack has it there."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(str(folder) in argument for argument in process.cmdline()):
+                found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def _folder_for_stacks() -> Iterator[Path]:
+    # Short, because the path of a unix socket may have 107 bytes (Linux manual, unix(7)).
+    base = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp"))
+    # PostgreSQL's user must be able to pass through.
+    base.chmod(0o711)
+    stacks = base / "stacks"
+    try:
+        yield stacks
+        processes = processes_that_name(stacks)
+        left = sorted(stacks.iterdir()) if stacks.exists() else []
+        assert (processes, left) == ([], [])
+    finally:
+        for process in processes_that_name(stacks):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_stacks_folder() -> NewFolder:
+    """Open folders for stacks; when one is closed, no process and no stack may be left in it."""
+    return _folder_for_stacks
+
+
+@pytest.fixture
+def stacks(new_stacks_folder: NewFolder) -> Iterator[Path]:
+    """A folder for the stacks of one test."""
+    with new_stacks_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def child_environment() -> Callable[[Path], dict[str, str]]:
+    """Make the environment of a child whose stacks are in a given folder: same cache, no settings of ours."""
+    cache = cache_folder(load_settings().cache_folder)
+    sources = [str(Path(lakebed.__file__).parents[1])]
+    sources += [entry for entry in (os.environ.get("PYTHONPATH"),) if entry]
+
+    def environment(folder: Path) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEBED_", "PYTEST_"))}
+        return kept | {
+            "LAKEBED_DATA_FOLDER": str(folder),
+            "LAKEBED_CACHE": str(cache),
+            "PYTHONPATH": os.pathsep.join(sources),
+            # The width of tables, wherever the tests run.
+            "COLUMNS": "200",
+        }
+
+    return environment

@@ -1,0 +1,52 @@
+"""The exit codes of the command."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+import pytest
+
+import lakebed.errors
+from lakebed.cli.exit_codes import exit_code_of
+from lakebed.errors import LakebedError
+
+_CODES = {
+    "LakebedError": 1,
+    "ConnectorFailed": 1,
+    "ConnectRefused": 1,
+    "CleanUpIncomplete": 1,
+    "UnknownService": 2,
+    "SettingsInvalid": 2,
+    "PortTaken": 3,
+    "NotEnoughMemory": 3,
+    "NotEnoughDisk": 3,
+    "ServiceFailed": 4,
+    "StackFailed": 4,
+    "DeadlinePassed": 4,
+    "DownloadFailed": 5,
+    "CorruptDownload": 5,
+    "RowsDiffer": 6,
+}
+
+
+def test_every_error_of_lakebed_has_its_documented_code() -> None:
+    errors = [kind for _, kind in inspect.getmembers(lakebed.errors, inspect.isclass) if issubclass(kind, LakebedError)]
+    assert {kind.__name__: exit_code_of(kind("attempt")) for kind in errors} == _CODES
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (click.UsageError("no such option"), 2),
+        (click.BadParameter("no number"), 2),
+        (click.ClickException("other"), 1),
+        (click.Abort(), 130),
+    ],
+)
+def test_click_has_its_codes_too(error: Exception, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+def test_a_mistake_of_our_own_has_none() -> None:
+    assert exit_code_of(ZeroDivisionError()) is None

@@ -1,0 +1,112 @@
+"""The lock file and what is read from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+
+import pytest
+
+from lakebed.errors import LakebedError
+from lakebed.provision import lock
+from lakebed.provision.lock import SETS, Artifact, artifacts_of
+
+TEXT = files("lakebed.provision").joinpath("jars.lock.json").read_text("utf-8")
+LOCK = json.loads(TEXT)
+
+
+def _coordinates(listed: list[str] | dict[str, list[str]]) -> list[str]:
+    if isinstance(listed, dict):
+        return [coordinates for variant in listed.values() for coordinates in variant]
+    return listed
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "path"),
+    [
+        (
+            "org.apache.kafka:kafka_2.13:4.3.1",
+            "org/apache/kafka/kafka_2.13/4.3.1/kafka_2.13-4.3.1.jar",
+        ),
+        (
+            "org.apache.iceberg:iceberg-core:1.10.1:tests",
+            "org/apache/iceberg/iceberg-core/1.10.1/iceberg-core-1.10.1-tests.jar",
+        ),
+        (
+            "io.apicurio:apicurio-registry-app:3.3.3:all@tar.gz",
+            "io/apicurio/apicurio-registry-app/3.3.3/apicurio-registry-app-3.3.3-all.tar.gz",
+        ),
+    ],
+)
+def test_coordinates_say_where_a_repository_has_the_file(coordinates: str, path: str) -> None:
+    artifact = Artifact.parse(coordinates)
+    assert artifact.repository_path == path
+    assert artifact.coordinates == coordinates
+
+
+@pytest.mark.parametrize("coordinates", ["", "a:b", "a:b:c:d:e", "a::c", "a:b:c@", "a:b:c:@jar"])
+def test_malformed_coordinates_are_refused(coordinates: str) -> None:
+    with pytest.raises(ValueError, match="group:name:version"):
+        Artifact.parse(coordinates)
+
+
+def test_every_listed_file_is_locked_and_every_locked_file_is_listed() -> None:
+    listed = {name for of in LOCK["sets"].values() for name in _coordinates(of)}
+    assert listed == set(LOCK["artifacts"])
+
+
+def test_every_file_has_a_sha256_and_a_size() -> None:
+    for coordinates, entry in LOCK["artifacts"].items():
+        assert re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]), coordinates
+        assert entry["size"] > 0, coordinates
+
+
+def test_the_lock_file_has_no_address() -> None:
+    assert "//" not in TEXT
+    assert set(LOCK) == {"sets", "artifacts"}
+    assert all(set(entry) == {"sha256", "size"} for entry in LOCK["artifacts"].values())
+
+
+def test_connect_has_what_the_broker_has() -> None:
+    assert set(LOCK["sets"]["kafka"]) < set(LOCK["sets"]["connect"])
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name != "postgres"])
+def test_a_class_path_has_one_version_of_each_library(name: str) -> None:
+    libraries = [(a.group, a.name, a.classifier) for a in artifacts_of([name])]
+    assert len(libraries) == len(set(libraries))
+
+
+def test_postgres_is_locked_for_four_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for system, machine in [
+        ("linux", "x86_64"),
+        ("linux", "aarch64"),
+        ("darwin", "x86_64"),
+        ("darwin", "arm64"),
+    ]:
+        monkeypatch.setattr("sys.platform", system)
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        (artifact,) = artifacts_of(["postgres"])
+        names.add(artifact.name.removeprefix("embedded-postgres-binaries-"))
+    assert names == {"linux-amd64", "linux-arm64v8", "darwin-amd64", "darwin-arm64v8"}
+
+
+def test_a_platform_without_postgres_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "platform_name", lambda: "linux-s390x")
+    with pytest.raises(LakebedError, match="linux-s390x") as raised:
+        artifacts_of(["postgres"])
+    assert "linux-x86_64" in raised.value.seen
+
+
+def test_an_unknown_set_lists_the_known_ones() -> None:
+    with pytest.raises(LakebedError, match="'kafk'") as raised:
+        artifacts_of(["kafk"])
+    assert all(name in raised.value.seen for name in SETS)
+
+
+def test_sets_that_share_files_name_them_once() -> None:
+    both = artifacts_of(["kafka", "connect"])
+    assert both == sorted(set(both), key=lambda artifact: artifact.coordinates)
+    assert set(both) == set(artifacts_of(["connect"]))
