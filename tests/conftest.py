@@ -21,7 +21,9 @@ pytest_plugins = ["pytester"]
 
 # Children run in other folders, where a relative entry would mean something else.
 if "PYTHONPATH" in os.environ:
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
+    )
 
 NewFolder = Callable[[], AbstractContextManager[Path]]
 
@@ -76,7 +78,9 @@ def child_environment() -> Callable[[Path], dict[str, str]]:
     sources += [entry for entry in (os.environ.get("PYTHONPATH"),) if entry]
 
     def environment(folder: Path) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEBED_", "PYTEST_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("LAKEBED_", "PYTEST_"))
+        }
         return kept | {
             "LAKEBED_DATA_FOLDER": str(folder),
             "LAKEBED_CACHE": str(cache),

@@ -105,7 +105,9 @@ def test_a_barrier_is_behind_everything_committed_before_it(
     assert [key["id"] for key, _ in read(topic, 1000)] == list(range(1, 1001))
 
 
-@pytest.mark.debezium(table_include_list=["public.wanted"], topic_prefix="overridden", heartbeat_interval_ms=0)
+@pytest.mark.debezium(
+    table_include_list=["public.wanted"], topic_prefix="overridden", heartbeat_interval_ms=0
+)
 @pytest.mark.debezium(snapshot_mode=SnapshotMode.NEVER)
 def test_marks_set_fields_of_the_configuration(
     debezium_connector: Connector,
@@ -132,7 +134,10 @@ def test_never_is_sent_as_no_data_with_one_warning(
     config = addresses.debezium_connector_config(
         "translated", database_dbname=postgres_connection.info.dbname, snapshot_mode=SnapshotMode.NEVER
     )
-    with DebeziumClient(addresses.debezium_url) as client, caplog.at_level(logging.WARNING, "lakebed.debezium"):
+    with (
+        DebeziumClient(addresses.debezium_url) as client,
+        caplog.at_level(logging.WARNING, "lakebed.debezium"),
+    ):
         assert client.validate(config) == {}
         assert client.validate(config) == {}
     assert [record.getMessage() for record in caplog.records if record.name == "lakebed.debezium"] == [
@@ -213,7 +218,9 @@ def test_a_wrong_password_is_refused_before_anything_changes(
 
 
 def test_a_failed_task_raises_its_trace(
-    debezium_connector: Connector, debezium_client: DebeziumClient, postgres_connection: psycopg.Connection[Any]
+    debezium_connector: Connector,
+    debezium_client: DebeziumClient,
+    postgres_connection: psycopg.Connection[Any],
 ) -> None:
     name = debezium_connector.name
     # Without heartbeats, which would fail in the transformation as well, and later.

@@ -109,7 +109,9 @@ def test_iceberg_namespace_is_an_empty_namespace(iceberg_namespace: str, iceberg
 
 
 def test_debezium_connector_streams_this_tests_database(
-    debezium_connector: Connector, debezium_client: DebeziumClient, postgres_connection: psycopg.Connection[Any]
+    debezium_connector: Connector,
+    debezium_client: DebeziumClient,
+    postgres_connection: psycopg.Connection[Any],
 ) -> None:
     assert debezium_connector.config.database_dbname == postgres_connection.info.dbname
     assert debezium_client.state(debezium_connector.name) is ConnectorState.RUNNING
@@ -147,7 +149,7 @@ def test_scopes_are_the_contracts(pytester: pytest.Pytester, run_tests: Any) -> 
 
 # -- what stays: a run inside this run, looked at from its end -----------------------------------------
 
-_INNER_CONFTEST = '''
+_INNER_CONFTEST = """
 import json
 import pytest
 from pathlib import Path
@@ -181,7 +183,7 @@ def look_at_the_end(seen, lakebed_stack, kafka_admin_client, iceberg_catalog, de
         ],
     }
     Path("left.json").write_text(json.dumps({"left": left, "seen": seen}))
-'''
+"""
 
 _INNER_TESTS = '''
 import pyarrow as pa
@@ -249,7 +251,8 @@ def in_between(seen, kafka_topic, kafka_admin_client, lakebed_clean_up, lakebed_
         with postgres.connect(port, "postgres") as connection:
             rows = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [lakebed_test_name])
             database = rows.fetchone() is not None
-        seen["order"] = {"database": database, "topic": bool(topics_with_prefix(kafka_admin_client, kafka_topic))}
+        topic = bool(topics_with_prefix(kafka_admin_client, kafka_topic))
+        seen["order"] = {"database": database, "topic": topic}
 
     lakebed_clean_up.add("a look at what is still there", look)
 
@@ -305,4 +308,5 @@ def test_a_thing_that_cannot_be_removed_fails_the_test_and_the_rest_is_removed(r
     """
     result = run_tests("-q", test_inner=tests)
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*CleanUpIncomplete: remove what the test made*", "*second: OSError: it will not go*"])
+    shown = ["*CleanUpIncomplete: remove what the test made*", "*second: OSError: it will not go*"]
+    result.stdout.fnmatch_lines(shown)

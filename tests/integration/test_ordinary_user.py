@@ -91,7 +91,11 @@ def _cache_of(user: pwd.struct_passwd, base: Path) -> Path:
 def _python(base: Path) -> tuple[str, list[str]]:
     """Return a Python that anybody can run, and the folders it needs on PYTHONPATH."""
     source = Path(lakebed.__file__).parents[1]
-    if _open_to_others(Path(sys.prefix)) and _open_to_others(Path(sys.base_prefix)) and _open_to_others(source):
+    if (
+        _open_to_others(Path(sys.prefix))
+        and _open_to_others(Path(sys.base_prefix))
+        and _open_to_others(source)
+    ):
         return sys.executable, [str(source)]
     # A clone in root's home: nobody else can enter it.
     home = Path(sys.base_prefix)

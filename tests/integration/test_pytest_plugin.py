@@ -13,7 +13,7 @@ from lakebed.pytest_plugin.needs import CONNECTOR_FIELDS, MARKS
 from lakebed.services import SERVICE_NAMES
 
 # Writes what the session was like when it is over.
-_REPORTING = '''
+_REPORTING = """
 import json
 from pathlib import Path
 from lakebed.pytest_plugin.hooks import PHASES, STACK
@@ -22,7 +22,7 @@ def pytest_unconfigure(config):
     history = config.stash[PHASES].history
     content = {"phases": [move.to_state.value for move in history], "stack": STACK in config.stash}
     Path("session.json").write_text(json.dumps(content))
-'''
+"""
 
 
 def session(pytester: pytest.Pytester) -> dict[str, Any]:
@@ -131,7 +131,9 @@ def test_a_wrong_setting_is_refused(run_tests: Any, stacks: Path, option: str, m
 def test_too_little_memory_is_the_tests_error_with_the_table(run_tests: Any) -> None:
     result = run_tests("--lakebed-set", "memory_mb=10", test_inner="def test_it(postgres_connection): ...")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*NotEnoughMemory: start 1 services*", "*postgres * MB*", "*there is * 10 MB*"])
+    result.stdout.fnmatch_lines(
+        ["*NotEnoughMemory: start 1 services*", "*postgres * MB*", "*there is * 10 MB*"]
+    )
 
 
 def test_the_workers_of_one_run_share_one_stack(

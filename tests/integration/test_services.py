@@ -49,7 +49,10 @@ def test_postgres_decodes_logically(postgres_connection: psycopg.Connection[Any]
 
 def test_postgres_has_the_contracts_database_and_user(addresses: Addresses) -> None:
     with postgres.connect(addresses.postgres_port, "cdcdb") as connection:
-        assert connection.execute("SELECT current_user, current_database()").fetchone() == ("cdcuser", "cdcdb")
+        assert connection.execute("SELECT current_user, current_database()").fetchone() == (
+            "cdcuser",
+            "cdcdb",
+        )
         assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
 
 
@@ -113,7 +116,9 @@ def test_connect_loads_the_avro_converter_and_refuses_one_it_does_not_have(
     fields = {"database_dbname": postgres_connection.info.dbname, "topic_prefix": "validate"}
     avro = addresses.debezium_connector_config("validate", **fields, extra_config=addresses.avro_converter())
     assert debezium_client.validate(avro) == {}
-    missing = addresses.debezium_connector_config("validate", **fields, value_converter="com.example.NoConverter")
+    missing = addresses.debezium_connector_config(
+        "validate", **fields, value_converter="com.example.NoConverter"
+    )
     errors = debezium_client.validate(missing)
     assert "com.example.NoConverter" in str(errors["value.converter"])
 
@@ -128,9 +133,7 @@ def schema(*more_fields: dict[str, Any], **changes: Any) -> Schema:
 
 
 @pytest.fixture(params=["{}-value", "a/b {}", "a b {}", "100% {}", "%2F {}", "größe-{}", "a.b:c@d?e#f&g {}"])
-def subject(
-    request: pytest.FixtureRequest, schema_registry_client: SchemaRegistryClient
-) -> Iterator[str]:
+def subject(request: pytest.FixtureRequest, schema_registry_client: SchemaRegistryClient) -> Iterator[str]:
     """A subject that only this test has, once for each kind of name."""
     name = str(request.param).format(uuid.uuid4().hex[:8])
     yield name
@@ -217,7 +220,9 @@ def test_compatibility_of_one_subject_is_its_own(
     assert schema_registry_client.get_compatibility() == "BACKWARD"
 
 
-def test_what_is_no_schema_is_refused(schema_registry_client: SchemaRegistryClient, plain_subject: str) -> None:
+def test_what_is_no_schema_is_refused(
+    schema_registry_client: SchemaRegistryClient, plain_subject: str
+) -> None:
     with pytest.raises(SchemaRegistryError) as caught:
         schema_registry_client.register_schema(plain_subject, Schema('{"type": "rec"}', "AVRO"))
     assert caught.value.http_status_code == 422
@@ -266,7 +271,10 @@ def test_s3_has_both_buckets_and_no_other(addresses: Addresses) -> None:
 )
 def test_s3_refuses_wrong_keys(addresses: Addresses, access_key: str, secret_key: str, refusal: str) -> None:
     store = S3FileSystem(
-        endpoint_override=addresses.s3_endpoint, access_key=access_key, secret_key=secret_key, region=s3.REGION
+        endpoint_override=addresses.s3_endpoint,
+        access_key=access_key,
+        secret_key=secret_key,
+        region=s3.REGION,
     )
     with pytest.raises(OSError, match=refusal):
         store.get_file_info(FileSelector(s3.DELTA_BUCKET))

@@ -8,7 +8,7 @@ import pytest
 
 from lakebed.cdc.avro_types import field_conversion, key_fields, row_fields
 
-_COLUMNS = [
+_COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int"},
     {"name": "day", "type": ["null", {"type": "int", "connect.name": "io.debezium.time.Date"}]},
 ]
@@ -50,7 +50,9 @@ def test_the_columns_are_those_of_the_row_in_table_order() -> None:
     assert list(row_fields(_ENVELOPE)) == ["id", "day"]
 
 
-@pytest.mark.parametrize("schema", [{"name": "Other", "fields": []}, {"name": "Other"}, {"name": "Other", "fields": _COLUMNS}])
+@pytest.mark.parametrize(
+    "schema", [{"name": "Other", "fields": []}, {"name": "Other"}, {"name": "Other", "fields": _COLUMNS}]
+)
 def test_a_schema_that_is_no_envelope_is_refused_by_name(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'Other' has no field `before`"):
         row_fields(schema)

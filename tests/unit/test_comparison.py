@@ -41,9 +41,17 @@ def test_empty_tables_are_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("position", "values"),
-    [(0, {"name": "uno"}), (0, {"name": None}), (1, {"name": ""}), (0, {"price": 1.5000001}), (2, {"price": 0.0})],
+    [
+        (0, {"name": "uno"}),
+        (0, {"name": None}),
+        (1, {"name": ""}),
+        (0, {"price": 1.5000001}),
+        (2, {"price": 0.0}),
+    ],
 )
-def test_one_differing_value_is_found_with_its_key_and_both_values(position: int, values: dict[str, Any]) -> None:
+def test_one_differing_value_is_found_with_its_key_and_both_values(
+    position: int, values: dict[str, Any]
+) -> None:
     (problem,) = differences(table(ROWS), changed(position, **values), ["id"])
     ((name, value),) = values.items()
     assert problem.startswith(f"column {name}: 1 rows differ")
@@ -81,7 +89,8 @@ def test_one_instant_is_the_same_with_and_without_zone_and_in_every_unit() -> No
     aware = instant.replace(tzinfo=timezone.utc)
     values = [instant, aware, instant]
     source, *targets = (
-        pa.table({"id": [1], "at": pa.array([value], kind)}) for value, kind in zip(values, kinds, strict=True)
+        pa.table({"id": [1], "at": pa.array([value], kind)})
+        for value, kind in zip(values, kinds, strict=True)
     )
     for target in targets:
         assert differences(source, target, ["id"]) == []
@@ -90,7 +99,9 @@ def test_one_instant_is_the_same_with_and_without_zone_and_in_every_unit() -> No
 
 
 def test_types_that_stores_choose_differently_are_brought_together() -> None:
-    source = pa.table({"id": pa.array([1], pa.int32()), "s": ["x"], "d": pa.array([Decimal("1.20")], pa.decimal128(9, 2))})
+    source = pa.table(
+        {"id": pa.array([1], pa.int32()), "s": ["x"], "d": pa.array([Decimal("1.20")], pa.decimal128(9, 2))}
+    )
     target = pa.table(
         {
             "id": pa.array([1], pa.int64()),

@@ -31,7 +31,11 @@ _CODES = {
 
 
 def test_every_error_of_lakebed_has_its_documented_code() -> None:
-    errors = [kind for _, kind in inspect.getmembers(lakebed.errors, inspect.isclass) if issubclass(kind, LakebedError)]
+    errors = [
+        kind
+        for _, kind in inspect.getmembers(lakebed.errors, inspect.isclass)
+        if issubclass(kind, LakebedError)
+    ]
     assert {kind.__name__: exit_code_of(kind("attempt")) for kind in errors} == _CODES
 
 

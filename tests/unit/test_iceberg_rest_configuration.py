@@ -73,4 +73,6 @@ def test_the_command_names_configuration_and_jars_and_no_secret(place: Place) ->
     assert "/jars/a.jar:/jars/b.jar" in command
     assert command[-1] == str(place.folder / "jetty.xml")
     # Anybody on the machine can read a command line.
-    assert not [argument for argument in command if contract_environment(place).aws_secret_access_key in argument]
+    assert not [
+        argument for argument in command if contract_environment(place).aws_secret_access_key in argument
+    ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lakebed.errors import PortTaken
+from lakebed.errors import PortTaken, SettingsInvalid
 from lakebed.services import SERVICES
 from lakebed.services.definition import LOOPBACK
 from lakebed.services.kafka import KAFKA
@@ -85,9 +85,10 @@ def test_a_port_that_is_held_is_refused_with_service_process_and_pid(held_port: 
 
 
 def test_every_port_that_is_held_is_named_not_only_the_first(held_port: int) -> None:
-    with socket.create_server((LOOPBACK, 0)) as other, pytest.raises(PortTaken) as caught:
+    with socket.create_server((LOOPBACK, 0)) as other:
         chosen = {"postgres": held_port, "kafka": other.getsockname()[1]}
-        choose_ports([POSTGRES, KAFKA], well_known=False, chosen=chosen)
+        with pytest.raises(PortTaken) as caught:
+            choose_ports([POSTGRES, KAFKA], well_known=False, chosen=chosen)
     for service, number in chosen.items():
         assert f"port {number} ({service})" in caught.value.seen
 
@@ -110,3 +111,8 @@ def test_a_port_whose_connections_have_just_closed_is_free() -> None:
             # The side that closes first is left in TIME_WAIT.
             accepted.close()
     assert is_free(port)
+
+
+def test_a_port_for_a_service_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="mysql"):
+        choose_ports([], well_known=False, chosen={"mysql": 3306})

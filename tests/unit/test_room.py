@@ -20,7 +20,10 @@ _SMALL = replace(POSTGRES, memory_mb=1)
 def cgroup(folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str) -> None:
     (folder / "limit").write_text(f"{limit}\n")
     (folder / "used").write_text(f"{used}\n")
-    files = ((str(folder / "missing"), str(folder / "missing")), (str(folder / "limit"), str(folder / "used")))
+    files = (
+        (str(folder / "missing"), str(folder / "missing")),
+        (str(folder / "limit"), str(folder / "used")),
+    )
     monkeypatch.setattr(room, "_CGROUP_FILES", files)
 
 

@@ -31,7 +31,9 @@ def test_a_fact_that_is_true_at_once_is_asked_for_once_even_without_time() -> No
 def test_the_deadline_tells_what_was_waited_for_and_last_seen() -> None:
     started = time.monotonic()
     with pytest.raises(DeadlinePassed) as caught:
-        wait_until(lambda: [], "slot x to be gone", deadline_seconds=0.05, explain=lambda: "the log", remedy="look")
+        wait_until(
+            lambda: [], "slot x to be gone", deadline_seconds=0.05, explain=lambda: "the log", remedy="look"
+        )
     assert time.monotonic() - started >= 0.05
     assert caught.value.attempted == "waited 0.05 s for slot x to be gone"
     assert caught.value.seen == "last answer: []\nthe log"

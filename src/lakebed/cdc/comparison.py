@@ -39,6 +39,7 @@ def assert_same_rows(source: pa.Table, target: pa.Table, key: Sequence[str], nam
 
 def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[str]:
     """Return what differs, a line each; nothing when the tables are the same."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if set(source.column_names) != set(target.column_names):
@@ -46,7 +47,10 @@ def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[
         extra = sorted(set(target.column_names) - set(source.column_names))
         return [f"columns missing: {missing}, extra: {extra}"]
     source = _plain(source)
-    target = _plain(target).select(source.column_names).cast(source.schema)
+    try:
+        target = _plain(target).select(source.column_names).cast(source.schema)
+    except pa.ArrowInvalid as error:
+        return [f"a value does not fit its column's type in the source: {error}"]
     order = [(name, "ascending") for name in key]
     source, target = source.sort_by(order), target.sort_by(order)
     problems = []
@@ -60,9 +64,12 @@ def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[
         return problems or [f"{source.num_rows} rows against {target.num_rows}: a key stands there twice"]
     for name in source.column_names:
         left, right = source[name], target[name]
-        same = pc.fill_null(pc.equal(left, right), False)
-        both_null = pc.and_(pc.is_null(left, nan_is_null=True), pc.is_null(right, nan_is_null=True))
-        differing = pc.invert(pc.or_(same, both_null))
+        same = pc.or_(pc.fill_null(pc.equal(left, right), False), pc.and_(left.is_null(), right.is_null()))
+        if pa.types.is_floating(left.type):
+            # In SQL as in Java NaN equals itself, and is not NULL.
+            both_nan = pc.fill_null(pc.and_(pc.is_nan(left), pc.is_nan(right)), False)
+            same = pc.or_(same, both_nan)
+        differing = pc.invert(same)
         count = pc.sum(differing).as_py() or 0
         if count:
             rows = pc.indices_nonzero(differing).slice(0, SHOWN_ROWS)

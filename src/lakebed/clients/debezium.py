@@ -6,6 +6,7 @@ Source for every path and answer: Kafka documentation, "Kafka Connect", section 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from lakebed.waiting import wait_until
 logger = logging.getLogger("lakebed.debezium")
 
 REQUEST_TIMEOUT_SECONDS = 60.0
+STALE_SECONDS = 5.0
 
 # Values of the contract that the Debezium which is running spells differently, by configuration key
 # (Debezium release notes 2.6 and 3.0: `never` became `no_data`).
@@ -129,7 +131,10 @@ class DebeziumClient:
         lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
 
     def update(self, config: DebeziumConnectorConfig, *, settings: Mapping[str, str] | None = None) -> None:
-        """Give a connector a new configuration; creates it if it does not exist."""
+        """Give a connector a new configuration; creates it if it does not exist.
+
+        Returns before the task has been restarted with it: the old one may take the next changes.
+        """
         payload = self._payload(config, settings or {})
         path = self._path(config.name, "config")
         self._request("PUT", path, f"update connector {config.name!r}", json=payload["config"])
@@ -224,11 +229,16 @@ class DebeziumClient:
         self.wait_for_state(name, ConnectorState.STOPPED)
 
     def restart(self, name: str, *, only_failed: bool = False) -> None:
-        """Restart the connector and its tasks, and return when it is RUNNING (KIP-745)."""
+        """Restart the connector and its tasks, and return when it is RUNNING (KIP-745).
+
+        Connect goes on reporting what was before the restart for a moment; a FAILED that is still the same
+        by then is no news.
+        """
+        before = self.status(name)
         parameters = {"includeTasks": "true", "onlyFailed": str(only_failed).lower()}
         path = self._path(name, "restart")
         self._request("POST", path, f"restart connector {name!r}", params=parameters)
-        self.wait_for_state(name, ConnectorState.RUNNING)
+        self._wait(name, ConnectorState.RUNNING, 30.0, stale=before)
 
     def delete(self, name: str) -> None:
         """Delete the connector. Its slot, publication and topics stay; see `wait_until_slot_is_free`."""
@@ -248,12 +258,22 @@ class DebeziumClient:
             ConnectorFailed: it is FAILED (and that is not what was waited for), with the task's trace.
             DeadlinePassed: with the last status.
         """
+        return self._wait(name, state, deadline_seconds)
+
+    def _wait(
+        self, name: str, state: ConnectorState, deadline_seconds: float, stale: ConnectorStatus | None = None
+    ) -> ConnectorStatus:
+        stale_until = time.monotonic() + STALE_SECONDS
 
         def reached() -> ConnectorStatus | None:
             status = self.status(name)
             seen = self.lifecycle(name).state
             if seen is ConnectorState.FAILED and state is not ConnectorState.FAILED:
+                if status == stale and time.monotonic() < stale_until:
+                    return None
                 raise connector_failed(status)
+            if seen is ConnectorState.STOPPED and status.tasks:
+                return None
             return status if seen is state else None
 
         status: ConnectorStatus | None = wait_until(

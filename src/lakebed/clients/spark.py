@@ -12,7 +12,8 @@ from lakebed.config.delta import DeltaSparkConfig
 from lakebed.errors import StackFailed
 from lakebed.provision.class_data import adopt, class_data_for
 from lakebed.provision.java import java_home
-from lakebed.services.spark import JAVA_FLAGS, LOG_CONFIGURATION, session_settings
+from lakebed.services.java_logging import log_flag, write_log_configuration
+from lakebed.services.spark import JAVA_FLAGS, LOGGERS, session_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,9 +52,8 @@ def spark_session_for(
         )
     own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
-    log_configuration = folder / "log4j2.properties"
-    log_configuration.write_text(LOG_CONFIGURATION)
-    flags = [*JAVA_FLAGS, f"-Dlog4j2.configurationFile={log_configuration}", *data.flags]
+    write_log_configuration(folder, "error", LOGGERS)
+    flags = [*JAVA_FLAGS, log_flag(folder), *data.flags]
     settings = session_settings(config, jars, folder, flags)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)

@@ -12,6 +12,7 @@ One precedence, highest first:
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,22 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     PyprojectTomlConfigSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from lakebed.config.secrets import shown
 from lakebed.errors import SettingsInvalid
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ENVIRONMENT_PREFIX = "LAKEBED_"
 
 # A variable with the prefix that is no setting: a short name for one.
+_JSON_REMEDY = """write tables as JSON, such as '{"kafka": 19092}'"""
 _OTHER_VARIABLES = frozenset({"LAKEBED_CACHE"})
 
 
@@ -114,12 +123,18 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors()]
-        raise SettingsInvalid("read lakebed's settings", "; ".join(problems), _known()) from error
+        raise SettingsInvalid("read lakebed's settings", "; ".join(problems), _known()) from None
+    except SettingsError as error:
+        # A variable whose value must be JSON; the error names the setting.
+        raise SettingsInvalid("read lakebed's settings", str(error), _JSON_REMEDY) from error
+    except tomllib.TOMLDecodeError as error:
+        remedy = "correct lakebed.toml (or pyproject.toml)"
+        raise SettingsInvalid("read lakebed.toml and pyproject.toml", str(error), remedy) from error
 
 
 def _problem(detail: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
-    return f"{name} = {detail['input']!r}: {detail['msg']}"
+    return f"{name} = {shown(detail['input'])}: {detail['msg']}"
 
 
 def _known() -> str:

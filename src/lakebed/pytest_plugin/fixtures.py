@@ -271,7 +271,9 @@ def _forget_connector(
     from lakebed.clients.topics import delete_topics, topics_with_prefix
 
     def delete_its_topics() -> None:
-        delete_topics(admin, topics_with_prefix(admin, f"{config.topic_prefix}."))
+        # Debezium documentation, "topic.heartbeat.prefix": heartbeats have a topic beside the tables'.
+        heartbeats = topics_with_prefix(admin, f"__debezium-heartbeat.{config.topic_prefix}")
+        delete_topics(admin, [*topics_with_prefix(admin, f"{config.topic_prefix}."), *heartbeats])
 
     def drop_its_slot() -> None:
         with postgres.connect(port, config.database_dbname) as connection:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from lakebed.services.answers import answers_ok
 from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
 
 GROUP = "lakebed-connect"
+# Says which connectors and tasks start, stop and fail.
+_WORKER = "org.apache.kafka.connect.runtime.Worker"
 
 
 def worker_properties(place: Place) -> dict[str, object]:
@@ -38,11 +41,13 @@ def worker_properties(place: Place) -> dict[str, object]:
 
 def _prepare(place: Place) -> None:
     write_properties(place.folder / "worker.properties", worker_properties(place))
+    write_log_configuration(place.folder, "warn", {"io.debezium": "info", _WORKER: "info"})
 
 
 def _command(place: Place) -> list[str]:
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
-    return [*place.java, "-cp", place.joined_class_path(), main, str(place.folder / "worker.properties")]
+    flags = [*place.java, log_flag(place.folder), "-cp", place.joined_class_path()]
+    return [*flags, main, str(place.folder / "worker.properties")]
 
 
 def _check(place: Place) -> None:

@@ -14,6 +14,7 @@ from lakebed.config.environment import IcebergRestEnvironment
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.services.answers import answers_ok
 from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.java_logging import log_flag, write_log_configuration
 
 _CATALOG_PREFIX = "CATALOG_"
 # Its document type would be looked up; the file is written here and needs no validation.
@@ -105,18 +106,13 @@ def _prepare(place: Place) -> None:
     ElementTree.ElementTree(jetty_configuration(place)).write(
         configuration, encoding="utf-8", xml_declaration=True
     )
+    write_log_configuration(place.folder, "warn")
 
 
 def _command(place: Place) -> list[str]:
     main = "org.eclipse.jetty.xml.XmlConfiguration"
-    return [
-        *place.java,
-        _NO_VALIDATION,
-        "-cp",
-        place.joined_class_path(),
-        main,
-        str(place.folder / "jetty.xml"),
-    ]
+    flags = [*place.java, log_flag(place.folder), _NO_VALIDATION, "-cp", place.joined_class_path()]
+    return [*flags, main, str(place.folder / "jetty.xml")]
 
 
 def _environment(place: Place) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
 from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
 
 # Any 16 bytes in base64; the same one for all, so that a formatted data directory can be a template.
@@ -75,15 +76,18 @@ def _prepare(place: Place) -> None:
     formatted = template_folder(place.cache, f"{version}-{CLUSTER_ID}", make)
     shutil.copytree(formatted, log_folder)
     write_properties(configuration, server_properties(place, log_folder))
+    write_log_configuration(place.folder, "warn")
 
 
 def _command(place: Place) -> list[str]:
+    configuration = str(place.folder / "server.properties")
     return [
         *place.java,
+        log_flag(place.folder),
         "-cp",
         place.joined_class_path(),
         "kafka.Kafka",
-        str(place.folder / "server.properties"),
+        configuration,
     ]
 
 

@@ -51,8 +51,8 @@ def _prepare(place: Place) -> None:
 
 def _command(place: Place) -> list[str]:
     assert place.software is not None
-    (runner,) = place.software.glob("*-runner.jar")
-    return [*place.java, "-cp", f"{runner}:{_root_jar(place)}", "io.quarkus.runner.GeneratedMain"]
+    class_path = f"{place.software / 'quarkus-run.jar'}:{_root_jar(place)}"
+    return [*place.java, "-cp", class_path, "io.quarkus.bootstrap.runner.QuarkusEntryPoint"]
 
 
 def contract_environment(place: Place) -> SchemaRegistryEnvironment:

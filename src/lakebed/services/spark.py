@@ -19,19 +19,8 @@ NEEDS = ("s3",)
 ICEBERG_CATALOG = "iceberg"
 JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 
-# Errors only, on standard error: what a test's reader needs, and pytest captures.
-LOG_CONFIGURATION = """\
-rootLogger.level = error
-rootLogger.appenderRef.console.ref = console
-# PySpark's gateway would set the root's level to its own, and say so.
-logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer
-logger.gateway.level = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.target = SYSTEM_ERR
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
-"""
+# PySpark's gateway would set the level of everything to its own, and say so.
+LOGGERS = {"org.apache.spark.api.python.PythonGatewayServer": "error"}
 
 _ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 

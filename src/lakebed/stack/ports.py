@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import psutil
 
-from lakebed.errors import PortTaken
-from lakebed.services import Service
+from lakebed.errors import PortTaken, SettingsInvalid
+from lakebed.services import SERVICE_NAMES, Service
 from lakebed.services.definition import LOOPBACK
 
 PortsByService = dict[str, dict[str, int]]
@@ -29,8 +29,16 @@ def choose_ports(
         By service and port name, the number. Each was free when this returned.
 
     Raises:
+        SettingsInvalid: a chosen port is for a service that does not exist.
         PortTaken: naming each fixed port that is held, its service, and the process that holds it.
     """
+    unknown = sorted(set(chosen) - set(SERVICE_NAMES))
+    if unknown:
+        raise SettingsInvalid(
+            "choose the ports of the services",
+            f"the setting ports names {', '.join(unknown)}",
+            f"known services: {', '.join(SERVICE_NAMES)}",
+        )
     fixed: list[tuple[Service, int]] = []
     for service in services:
         number = chosen.get(service.name, service.ports[service.main_port] if well_known else None)

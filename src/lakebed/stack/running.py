@@ -43,6 +43,8 @@ class RunningService:
         self._check_interval_seconds = check_interval_seconds
         self._on_change = on_change
         self._process: subprocess.Popen[bytes] | None = None
+        self._prepared = False
+        self._completed = False
         self._identity: ProcessIdentity | None = None
         # Start, stop and the watcher of the process's end change the state from different threads.
         self._lock = threading.RLock()
@@ -62,10 +64,14 @@ class RunningService:
         started = time.monotonic()
         self._change(self.lifecycle.start)
         try:
-            self.service.prepare(self.place)
+            if not self._prepared:
+                self.service.prepare(self.place)
+                self._prepared = True
             self._launch()
             self._wait_for_health()
-            self.service.complete(self.place)
+            if not self._completed:
+                self.service.complete(self.place)
+                self._completed = True
         except BaseException as error:
             self._give_up(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise

@@ -75,7 +75,10 @@ class Stack:
     def _check(self, missing: Sequence[Service]) -> PortsByService:
         taken = [port for ports in self._ports.values() for port in ports.values()]
         ports = choose_ports(
-            missing, well_known=self._well_known_ports, chosen=self.settings.ports, taken=taken
+            [service for service in missing if service.name not in self._ports],
+            well_known=self._well_known_ports,
+            chosen=self.settings.ports,
+            taken=taken,
         )
         check_memory(missing, self.settings.memory_mb)
         if missing:
@@ -104,6 +107,9 @@ class Stack:
             return [self._starts[service.name] for service in asked]
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
+        if service.name in self.running:
+            # It ended before; it goes on with its data, its ports and its history.
+            return
         place = self._place(service, provisions)
         self.running[service.name] = RunningService(
             service, place, self.folder, self.settings.check_interval_seconds, self._on_change
