@@ -76,13 +76,6 @@ def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) 
         service_named(name)
     connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True, keep=True)
     is_new = not connection.status()["services"]
-    if not is_new and (ports or memory_mb is not None):
-        connection.close()
-        raise StackFailed(
-            "give the running stack other ports or another amount of memory",
-            "it keeps what it was started with",
-            "`lakebed down` first; nothing was changed",
-        )
     try:
         found = connection.start(services, settings, progress=RichProgress(), on_event=StateLines())
     except BaseException:

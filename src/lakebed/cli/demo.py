@@ -23,7 +23,8 @@ from lakebed.cli import flights
 from lakebed.cli.output import StateLines, err, out
 from lakebed.clients.catalog import open_catalog
 from lakebed.clients.connector import Connector, connect_to_stream
-from lakebed.clients.debezium import DebeziumClient, drop_slot
+from lakebed.clients.databases import drop_slot
+from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.registry import schema_registry_client
 from lakebed.clients.spark import spark_session_for
 from lakebed.config.settings import Settings, load_settings

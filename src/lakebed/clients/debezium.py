@@ -14,16 +14,18 @@ from urllib.parse import quote
 import httpx
 import psycopg
 
+from lakebed.clients.databases import describe_slot
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig, PluginName
-from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed
+from lakebed.errors import ConnectorFailed, ConnectRefused
 from lakebed.lifecycle import ConnectorLifecycle, ConnectorState, state_of
 from lakebed.waiting import wait_until
 
 logger = logging.getLogger("lakebed.debezium")
 
 REQUEST_TIMEOUT_SECONDS = 60.0
-STALE_SECONDS = 5.0
+# A worker waits up to 5 s for an old task to end (`task.shutdown.graceful.timeout.ms`) before the new one.
+STALE_SECONDS = 15.0
 
 # Values of the contract that the Debezium which is running spells differently, by configuration key
 # (Debezium release notes 2.6 and 3.0: `never` became `no_data`).
@@ -269,7 +271,8 @@ class DebeziumClient:
             status = self.status(name)
             seen = self.lifecycle(name).state
             if seen is ConnectorState.FAILED and state is not ConnectorState.FAILED:
-                if status == stale and time.monotonic() < stale_until:
+                is_old = stale is not None and status.tasks == stale.tasks
+                if is_old and time.monotonic() < stale_until:
                     return None
                 raise connector_failed(status)
             if seen is ConnectorState.STOPPED and status.tasks:
@@ -314,7 +317,7 @@ class DebeziumClient:
             longest_pause_seconds=0.05,
             ignore=(ConnectRefused,),
             explain=lambda: (
-                f"connector: {self.lifecycle(name).state.name}; slot: {_describe_slot(postgres, slot_name)}"
+                f"connector: {self.lifecycle(name).state.name}; slot: {describe_slot(postgres, slot_name)}"
             ),
             remedy="`lakebed logs connect` shows what the task says",
         )
@@ -356,48 +359,3 @@ def _slot_streams(postgres: psycopg.Connection[Any], slot_name: str) -> bool:
         [slot_name],
     ).fetchone()
     return row is not None
-
-
-def _describe_slot(postgres: psycopg.Connection[Any], slot_name: str) -> str:
-    row = postgres.execute(
-        "SELECT active, wal_status, restart_lsn, confirmed_flush_lsn FROM pg_replication_slots"
-        " WHERE slot_name = %s",
-        [slot_name],
-    ).fetchone()
-    if row is None:
-        return "does not exist"
-    return f"active={row[0]} wal_status={row[1]} restart_lsn={row[2]} confirmed_flush_lsn={row[3]}"
-
-
-def drop_slot(postgres: psycopg.Connection[Any], slot_name: str, *, deadline_seconds: float = 30.0) -> None:
-    """Wait until nobody streams from a slot, then drop it. A slot that does not exist is no error.
-
-    A slot in use cannot be dropped (PostgreSQL documentation, "Replication Slots"), and a connector that
-    was deleted closes its connection a moment later.
-
-    Raises:
-        DeadlinePassed: the slot stayed active.
-    """
-
-    def dropped() -> bool:
-        row = postgres.execute(
-            "SELECT active FROM pg_replication_slots WHERE slot_name = %s", [slot_name]
-        ).fetchone()
-        if row is None:
-            return True
-        if not row[0]:
-            postgres.execute("SELECT pg_drop_replication_slot(%s)", [slot_name])
-        return False
-
-    try:
-        wait_until(
-            dropped,
-            f"replication slot {slot_name!r} to be dropped",
-            deadline_seconds=deadline_seconds,
-            longest_pause_seconds=0.02,
-            ignore=(psycopg.errors.ObjectInUse,),
-            explain=lambda: _describe_slot(postgres, slot_name),
-        )
-    except DeadlinePassed as error:
-        error.remedy = "a connector still streams from it; delete that first"
-        raise

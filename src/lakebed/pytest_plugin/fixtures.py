@@ -170,12 +170,14 @@ def postgres_connection(
     """
     from psycopg import sql
 
+    from lakebed.clients.databases import drop_database
+
     port, template = postgres_template
     database = sql.Identifier(lakebed_test_name)
 
     def drop() -> None:
         with postgres.connect(port, "postgres") as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
+            drop_database(connection, lakebed_test_name)
 
     lakebed_clean_up.add(f"database {lakebed_test_name}", drop)
     with postgres.connect(port, "postgres") as connection:
@@ -267,7 +269,7 @@ def _forget_connector(
 ) -> None:
     """Note what a connector makes, before it is made: topics, slot, and last the connector itself."""
 
-    from lakebed.clients.debezium import drop_slot
+    from lakebed.clients.databases import drop_slot
     from lakebed.clients.topics import delete_topics, topics_with_prefix
 
     def delete_its_topics() -> None:

@@ -135,7 +135,8 @@ class StackConnection:
             By service and port name, the number, for the whole stack.
         """
         names = list(services)
-        missing = [service_named(name) for name in self.request("plan", services=names)["missing"]]
+        asked: dict[str, Any] = {"services": names, "ports": settings.ports}
+        missing = [service_named(name) for name in self.request("plan", **asked)["missing"]]
         cache = cache_folder(settings.cache_folder)
         provide(
             [service.jars for service in missing if service.jars],
@@ -145,7 +146,7 @@ class StackConnection:
         )
         if any(service.heap_mb is not None for service in missing):
             ensure_base_archive(cache, progress.named if progress is not None else lambda text: None)
-        ports: PortsByService = self.request("start", on_event, services=names)["ports"]
+        ports: PortsByService = self.request("start", on_event, **asked)["ports"]
         return ports
 
     def connected(self, service: str) -> None:

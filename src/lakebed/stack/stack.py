@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
-from lakebed.services import SERVICES, Place, Service
+from lakebed.services import SERVICES, Place, Service, service_named
 from lakebed.stack.folders import StackFolder
 from lakebed.stack.plan import services_for
 from lakebed.stack.ports import PortsByService, choose_ports
@@ -52,15 +52,20 @@ class Stack:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def missing(self, names: Iterable[str]) -> list[Service]:
+    def missing(self, names: Iterable[str], chosen_ports: Mapping[str, int]) -> list[Service]:
         """Return what would have to be started for `names`, after checking that it can be.
 
+        Args:
+            names: of services.
+            chosen_ports: by service, the port it must have.
+
         Raises:
+            StackFailed: a service that runs would have to change its port.
             UnknownService, PortTaken, NotEnoughMemory, NotEnoughDisk: before anything is started.
         """
         with self._lock:
             missing = self._not_started(names)
-            self._check(missing)
+            self._check(missing, chosen_ports)
             return missing
 
     def _not_started(self, names: Iterable[str]) -> list[Service]:
@@ -72,12 +77,19 @@ class Stack:
             return False
         return not start.done() or self.running[name].lifecycle.state is not ServiceState.STOPPED
 
-    def _check(self, missing: Sequence[Service]) -> PortsByService:
+    def _check(self, missing: Sequence[Service], chosen_ports: Mapping[str, int]) -> PortsByService:
+        for name, port in chosen_ports.items():
+            if name in self._ports and self._ports[name][service_named(name).main_port] != port:
+                raise StackFailed(
+                    f"give {name} port {port}",
+                    f"it runs on port {self._ports[name][service_named(name).main_port]}",
+                    "`lakebed down` first; nothing was changed",
+                )
         taken = [port for ports in self._ports.values() for port in ports.values()]
         ports = choose_ports(
             [service for service in missing if service.name not in self._ports],
             well_known=self._well_known_ports,
-            chosen=self.settings.ports,
+            chosen=chosen_ports,
             taken=taken,
         )
         check_memory(missing, self.settings.memory_mb)
@@ -85,8 +97,8 @@ class Stack:
             check_disk(self.folder.path, self.settings.free_disk_mb)
         return ports
 
-    def ensure(self, names: Iterable[str]) -> list[Future[None]]:
-        """Start what is not up yet of `names` and what they need.
+    def ensure(self, names: Iterable[str], chosen_ports: Mapping[str, int]) -> list[Future[None]]:
+        """Start what is not up yet of `names` and what they need; `chosen_ports` as for `missing`.
 
         Returns:
             One future for each service asked for, needed ones included; each raises what the start of
@@ -97,7 +109,7 @@ class Stack:
             if self._stopped:
                 raise StackFailed("start services", "the stack is being stopped", "start a new one")
             missing = self._not_started([service.name for service in asked])
-            self._ports.update(self._check(missing))
+            self._ports.update(self._check(missing, chosen_ports))
             jar_sets = [service.jars for service in missing if service.jars]
             provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
             for service in missing:

@@ -83,10 +83,10 @@ class Supervisor:
         name = request["request"]
         services = request.get("services", [])
         if name == "plan":
-            missing = self.stack.missing(services)
+            missing = self.stack.missing(services, request["ports"])
             return {"missing": [service.name for service in missing]}
         if name == "start":
-            return self._start(services, send, client_is_gone)
+            return self._start(services, request["ports"], send, client_is_gone)
         if name == "connected":
             self.stack.running[request["service"]].client_connected(request["client"])
             return {}
@@ -101,12 +101,14 @@ class Supervisor:
             return {}
         raise StackFailed(f"answer the request {name!r}", "the supervisor does not know it")
 
-    def _start(self, services: list[str], send: Send, client_is_gone: Callable[[], bool]) -> Event:
+    def _start(
+        self, services: list[str], ports: dict[str, int], send: Send, client_is_gone: Callable[[], bool]
+    ) -> Event:
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         with self._lock:
             self._listeners.append(events)
         try:
-            starts = self.stack.ensure(services)
+            starts = self.stack.ensure(services, ports)
             while not self._finished(starts):
                 if client_is_gone():
                     raise BrokenPipeError("the client is gone")
