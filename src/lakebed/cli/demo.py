@@ -37,6 +37,7 @@ from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
 
 if TYPE_CHECKING:
+    import pandas
     from pyspark.sql import SparkSession
 
 DATABASE = postgres.DATABASE
@@ -75,9 +76,11 @@ def run_demo(rows: int) -> None:
     settings = load_settings()
     figures = Figures()
     started = time.monotonic()
+    # Read before anything is started: it fails where the data set is not installed.
+    data = flights.frames(rows)
     with ExitStack() as exits:
-        run = _start(settings, figures, exits)
-        _run(run, rows, figures)
+        chain = _start(settings, figures, exits)
+        _run(chain, data, figures)
         out.print(_report(figures, time.monotonic() - started))
         closing = exits.enter_context(err.status("stopping the servers"))
         exits.callback(closing.stop)
@@ -121,9 +124,8 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     return Chain(addresses, session, folder)
 
 
-def _run(chain: Chain, rows: int, figures: Figures) -> None:
+def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> None:
     addresses = chain.addresses
-    data = flights.frames(rows)
     config = addresses.debezium_connector_config(
         CONNECTOR, topic_prefix=CONNECTOR, slot_name=CONNECTOR, extra_config=addresses.avro_converter()
     )
