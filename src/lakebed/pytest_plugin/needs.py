@@ -47,7 +47,9 @@ def services_needed(items: Iterable[pytest.Item]) -> list[str]:
             names.update(dict.fromkeys(SERVICES_OF_FIXTURES.get(fixture, ())))
         for mark in item.iter_markers("lakebed"):
             names.update(dict.fromkeys(service_named(name).name for name in mark.args))
-    return [service.name for service in services_for(names)] if names else []
+    # The order of a test's fixtures is pytest's own affair; the plan's is ours.
+    ordered = sorted(names, key=SERVICE_NAMES.index)
+    return [service.name for service in services_for(ordered)] if names else []
 
 
 def check_marks(item: pytest.Item) -> None:
