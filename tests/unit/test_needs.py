@@ -58,12 +58,12 @@ def test_a_fixture_that_uses_ours_counts(pytester: pytest.Pytester) -> None:
 
 def test_all_tests_together_and_each_service_once(pytester: pytest.Pytester) -> None:
     tests = ("def test_a(kafka_topic): ...", "def test_b(kafka_topic, postgres_connection): ...")
-    assert needed(pytester, *tests) == ["kafka", "postgres"]
+    assert needed(pytester, *tests) == ["postgres", "kafka"]
 
 
 def test_a_mark_adds_services_by_any_of_their_names(pytester: pytest.Pytester) -> None:
     tests = ("@pytest.mark.lakebed('minio', 'kafka')", "def test_a(postgres_connection): ...")
-    assert needed(pytester, *tests) == ["postgres", "s3", "kafka"]
+    assert needed(pytester, *tests) == ["postgres", "kafka", "s3"]
 
 
 def refused(pytester: pytest.Pytester, mark: str) -> str:
