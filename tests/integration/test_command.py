@@ -324,3 +324,25 @@ def test_prefetch_into_an_empty_cache_without_network_fails_with_its_code(
     )
     assert finished.returncode == 5
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (["frobnicate"], "known commands: demo, doctor, down, env, logs, prefetch, status, up"),
+        (["up", "--frob"], "known options: --port, --memory-mb"),
+    ],
+)
+def test_an_unknown_command_or_option_is_refused_with_the_known_ones(
+    command: Command, arguments: list[str], known: str
+) -> None:
+    finished = command(*arguments)
+    assert finished.returncode == 2
+    assert known in finished.stderr
+
+
+def test_a_running_service_keeps_its_port(up: Up) -> None:
+    finished = up.command("up", "postgres", "--port", "postgres=1")
+    assert finished.returncode == 4
+    assert f"it runs on port {up.postgres_port}" in finished.stderr
+    assert up.command("status").returncode == 0

@@ -28,10 +28,23 @@ def show_error(error: Exception | str) -> None:
     if isinstance(error, click.ClickException):
         if isinstance(error, click.UsageError) and error.ctx is not None:
             err.print(error.ctx.get_usage(), markup=False)
-        text = error.format_message()
+        text = error.format_message() + _known(error)
     else:
         text = str(error) or type(error).__name__
     err.print(Text("error: ", style="bold red") + Text(text))
+
+
+def _known(error: click.ClickException) -> str:
+    """Return the known options or commands, for an error about an unknown one."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    if isinstance(error, click.NoSuchOption):
+        options = [option for parameter in context.command.get_params(context) for option in parameter.opts]
+        return f"\n  known options: {', '.join(option for option in options if option.startswith('-'))}"
+    if isinstance(context.command, click.Group):
+        return f"\n  known commands: {', '.join(context.command.list_commands(context))}"
+    return ""
 
 
 class StateLines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -53,9 +54,18 @@ def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> Se
         services=services,
     )
     pytestconfig.stash[STACK] = stack
-    stack.provide_jars()
+    with _shown(pytestconfig):
+        stack.provide_jars()
     stack.start_in_background()
     return stack
+
+
+@contextlib.contextmanager
+def _shown(config: pytest.Config) -> Iterator[None]:
+    """Let through what is written meanwhile: a download takes long, and pytest captures its progress."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+        yield
 
 
 # -- session scope: clients -------------------------------------------------------------------------
@@ -102,12 +112,15 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
     When the selected tests need the Iceberg REST catalog, it is the session's catalog `iceberg`.
     """
     from lakebed.clients.spark import spark_session_for
+    from lakebed.provision.progress import RichProgress
     from lakebed.provision.provide import provide
 
     settings = lakebed_stack.settings
-    jars = provide([spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror).class_path(
-        spark.JARS
-    )
+    with _shown(pytestconfig):
+        provisions = provide(
+            [spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror, progress=RichProgress()
+        )
+    jars = provisions.class_path(spark.JARS)
     addresses = lakebed_stack.need("s3")
     more = dict(settings.spark_config)
     if "iceberg-rest" in pytestconfig.stash[SERVICES]:
