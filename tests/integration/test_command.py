@@ -308,9 +308,10 @@ def test_doctor_is_content_with_a_good_machine(command: Command) -> None:
 def test_prefetch_needs_no_network_when_all_is_there(command: Command) -> None:
     # Nothing listens there: any download would fail, and at once.
     mirror = f"http://{LOOPBACK}:{free_port()}/maven"
-    finished = command(
-        "prefetch", "postgres", "kafka", "connect", "iceberg-rest", "spark", LAKEBED_MAVEN_MIRROR=mirror
-    )
+    services = ("postgres", "kafka", "connect", "iceberg-rest", "spark")
+    fetched = command("prefetch", *services)
+    assert fetched.returncode == 0, fetched.stderr
+    finished = command("prefetch", *services, LAKEBED_MAVEN_MIRROR=mirror)
     assert finished.returncode == 0, finished.stderr
     assert "everything is in" in finished.stderr
 
