@@ -78,12 +78,14 @@ def run_demo(rows: int) -> None:
     started = time.monotonic()
     # Read before anything is started: it fails where the data set is not installed.
     data = flights.frames(rows)
+    stopping = err.status("stopping the servers")
     with ExitStack() as exits:
+        # Registered first, so that it is shown until all the others have ended.
+        exits.callback(stopping.stop)
         chain = _start(settings, figures, exits)
         _run(chain, data, figures)
         out.print(_report(figures, time.monotonic() - started))
-        closing = exits.enter_context(err.status("stopping the servers"))
-        exits.callback(closing.stop)
+        stopping.start()
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ class SessionStack:
         self._client = client
         self._name = name
         self._connection: StackConnection | None = None
-        self._ready: set[str] = set()
         self._background: threading.Thread | None = None
         self._starting: StackConnection | None = None
 

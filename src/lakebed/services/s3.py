@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sysconfig
@@ -105,6 +104,6 @@ S3 = Service(
     check=_check,
     outside_files=_outside_files,
     # Its orderly stop waits two seconds for its own connections; its data is thrown away with the stack.
-    stop_signal=signal.SIGKILL if os.name == "posix" else signal.SIGTERM,
+    stop_signal=signal.SIGKILL,
     other_names=("minio", "seaweedfs", "object-store"),
 )
