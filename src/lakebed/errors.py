@@ -59,6 +59,18 @@ class StackFailed(LakebedError):
     """The stack as a whole could not be reached, started or stopped."""
 
 
+class OtherVersion(StackFailed):
+    """The stack that runs was started by a version of lakebed that this one cannot talk to."""
+
+
+class LedgerUnreadable(StackFailed):
+    """The record of what clients made in a stack is damaged or of another version."""
+
+
+class UnknownKind(LakebedError):
+    """A kind of resource was named that no service has."""
+
+
 class DownloadFailed(LakebedError):
     """A file could not be downloaded."""
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from lakebed.errors import CleanUpIncomplete, StackFailed
+from lakebed.errors import StackFailed
+from lakebed.services.topics import REQUEST_SECONDS, delete_topics, topics_with_prefix
 from lakebed.waiting import wait_until
-
-REQUEST_SECONDS = 15.0
 
 
 def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replication_factor: int = 1) -> None:
@@ -37,32 +34,4 @@ def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replicat
     wait_until(has_leaders, f"topic {name!r} to have leaders", deadline_seconds=REQUEST_SECONDS)
 
 
-def topics_with_prefix(admin: AdminClient, prefix: str) -> list[str]:
-    """Return the names of the topics that start with `prefix`, sorted."""
-    return sorted(
-        name for name in admin.list_topics(timeout=REQUEST_SECONDS).topics if name.startswith(prefix)
-    )
-
-
-def delete_topics(admin: AdminClient, names: Sequence[str]) -> None:
-    """Delete topics and return when the cluster no longer lists them; one that is not there is no error.
-
-    Raises:
-        CleanUpIncomplete: naming those Kafka refused to delete, with its reasons.
-    """
-    if not names:
-        return
-    refused = []
-    for name, deletion in admin.delete_topics(list(names), operation_timeout=REQUEST_SECONDS).items():
-        try:
-            deletion.result(REQUEST_SECONDS)
-        except KafkaException as error:
-            if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
-                refused.append(f"{name}: {error.args[0]}")
-    if refused:
-        raise CleanUpIncomplete("delete topics", "; ".join(refused), "see `lakebed logs kafka`")
-    wait_until(
-        lambda: not set(names) & set(admin.list_topics(timeout=REQUEST_SECONDS).topics),
-        f"topics {', '.join(names)} to be gone",
-        deadline_seconds=REQUEST_SECONDS,
-    )
+__all__ = ["create_topic", "delete_topics", "topics_with_prefix"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,9 @@ def template_folder(cache: Path, name: str, make: Callable[[Path], None]) -> Pat
         make: fills the empty folder it is given; what it raises is passed on and nothing is kept.
 
     Two processes may make the same template at once: the first to finish wins, both get the same folder.
+
+    Raises:
+        OSError: the cache is read-only or full; nothing is left, and the caller does without a template.
     """
     template = cache / "templates" / name
     if template.is_dir():
@@ -27,9 +28,10 @@ def template_folder(cache: Path, name: str, make: Callable[[Path], None]) -> Pat
         content = Path(scratch) / "content"
         content.mkdir()
         make(content)
-        with contextlib.suppress(OSError):
+        try:
             content.rename(template)
-    if not template.is_dir():
-        shutil.rmtree(template, ignore_errors=True)
-        raise FileNotFoundError(f"the template {name} could not be kept in {template.parent}")
+        except OSError:
+            # Another process may have been first.
+            if not template.is_dir():
+                raise
     return template

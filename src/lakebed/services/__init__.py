@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakebed.errors import UnknownService
 from lakebed.services.connect import CONNECT
-from lakebed.services.definition import Place, Service
+from lakebed.services.definition import Place, ResourceKind, Service
 from lakebed.services.iceberg_rest import ICEBERG_REST
 from lakebed.services.kafka import KAFKA
 from lakebed.services.postgres import POSTGRES
@@ -32,4 +32,4 @@ def service_named(name: str) -> Service:
     )
 
 
-__all__ = ["SERVICES", "SERVICE_NAMES", "Place", "Service", "service_named"]
+__all__ = ["SERVICES", "SERVICE_NAMES", "Place", "ResourceKind", "Service", "service_named"]

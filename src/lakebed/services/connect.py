@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from lakebed.services.answers import answers_ok
-from lakebed.services.definition import LOOPBACK, Place, Service
+from urllib.parse import quote
+
+from lakebed.errors import StackFailed
+from lakebed.services.answers import answers_ok, found, request
+from lakebed.services.compacted_topics import delete_key, last_values
+from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
+from lakebed.waiting import wait_until
 
 GROUP = "lakebed-connect"
+_CONFIGS, _OFFSETS, _STATUS = f"{GROUP}-configs", f"{GROUP}-offsets", f"{GROUP}-status"
+STORAGE_TOPICS = (_CONFIGS, _OFFSETS, _STATUS)
+_PATIENCE_SECONDS = 30.0
 # Says which connectors and tasks start, stop and fail.
 _WORKER = "org.apache.kafka.connect.runtime.Worker"
 
@@ -22,13 +30,13 @@ def worker_properties(place: Place) -> dict[str, object]:
         "key.converter.schemas.enable": False,
         "value.converter": converter,
         "value.converter.schemas.enable": False,
-        "config.storage.topic": f"{GROUP}-configs",
+        "config.storage.topic": _CONFIGS,
         "config.storage.replication.factor": 1,
-        "offset.storage.topic": f"{GROUP}-offsets",
+        "offset.storage.topic": _OFFSETS,
         "offset.storage.partitions": 1,
         "offset.storage.replication.factor": 1,
         "offset.flush.interval.ms": 500,
-        "status.storage.topic": f"{GROUP}-status",
+        "status.storage.topic": _STATUS,
         "status.storage.partitions": 1,
         "status.storage.replication.factor": 1,
         "listeners": f"http://{LOOPBACK}:{place.ports['connect']}",
@@ -54,6 +62,55 @@ def _check(place: Place) -> None:
     answers_ok(place.ports["connect"], "/health")
 
 
+def _connectors(place: Place) -> dict[str, str]:
+    return dict.fromkeys(found(place.ports["connect"], "/connectors"), "")
+
+
+def _remove_connector(place: Place, name: str) -> None:
+    """Delete a connector and return when its tasks have ended: until then they write topics and offsets.
+
+    The leader deletes the status last, when the tasks have been stopped (Kafka, `DistributedHerder`,
+    `updateDeletedConnectorStatus`).
+    """
+    path = f"/connectors/{quote(name, safe='')}"
+    port = place.ports["connect"]
+
+    def accepted() -> bool:
+        try:
+            request("DELETE", port, path)
+        except StackFailed as error:
+            # The workers are just rebalancing (Kafka documentation, "REST API").
+            if not error.seen.startswith("HTTP 409"):
+                raise
+            return False
+        return True
+
+    wait_until(
+        accepted,
+        f"Connect to delete connector {name!r}",
+        deadline_seconds=_PATIENCE_SECONDS,
+        remedy="`lakebed logs connect` shows what the worker says",
+    )
+    wait_until(
+        lambda: request("GET", port, f"{path}/status") is None,
+        f"the tasks of connector {name!r} to end",
+        deadline_seconds=_PATIENCE_SECONDS,
+        longest_pause_seconds=0.02,
+        remedy="`lakebed logs connect` shows what the worker says",
+    )
+
+
+def _offsets(place: Place) -> dict[str, str]:
+    """Return the keys of the source offsets, JSON such as `["orders",{"server":"shop"}]`."""
+    live = last_values(place.port_of("kafka", "kafka"), _OFFSETS)
+    return {key.decode(): "" for key in live}
+
+
+def _remove_offset(place: Place, key: str) -> None:
+    """Delete a source offset: a connector of that name would go on there, instead of with a snapshot."""
+    delete_key(place.port_of("kafka", "kafka"), _OFFSETS, key.encode())
+
+
 CONNECT = Service(
     name="connect",
     title="Kafka Connect with Debezium",
@@ -65,5 +122,9 @@ CONNECT = Service(
     prepare=_prepare,
     command=_command,
     check=_check,
+    resources=(
+        ResourceKind("connector", _remove_connector, _connectors),
+        ResourceKind("connector-offset", _remove_offset, _offsets),
+    ),
     other_names=("debezium", "kafka-connect"),
 )

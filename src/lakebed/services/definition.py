@@ -58,6 +58,25 @@ def no_environment(place: Place) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class ResourceKind:
+    """One kind of thing that tests make in a service: how it is found and removed.
+
+    Attributes:
+        name: "topic"; unique over all services.
+        remove: removes the one of that name and returns when it is gone; one that is not there is no
+            error; raises what stands in the way.
+        present: by name, the state of each there is ("" where only being there counts); None for a kind
+            that is only ever removed by a recorded name (the topics of a prefix).
+        restore: gives the one of that name the state it had before; None where there is no state.
+    """
+
+    name: str
+    remove: Callable[[Place, str], None]
+    present: Callable[[Place], Mapping[str, str]] | None = None
+    restore: Callable[[Place, str, str], None] | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """One server: what it is, needs, listens on, costs, and how it is healthy.
 
@@ -76,10 +95,12 @@ class Service:
         environment: variables added to the process's environment.
         prepare: done before the process starts (configuration files, data directory).
         check: the health question; returns when the answer is good, raises when it is not.
-        complete: done once after the first good answer (databases, buckets).
+        complete: done after the first good answer of every start, also that of a server which comes back
+            with its data (databases, buckets).
         outside_files: files it makes outside its folder, removed with the stack.
         stop_signal: what asks it to end.
         refuses_root: whether it must run as another user when lakebed runs as root.
+        resources: what tests make in it, in the order in which it is to be removed.
     """
 
     name: str
@@ -98,6 +119,7 @@ class Service:
     outside_files: Callable[[Place], list[Path]] = no_files
     stop_signal: signal.Signals = signal.SIGTERM
     refuses_root: bool = False
+    resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
 
     @property

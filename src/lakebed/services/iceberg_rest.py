@@ -8,12 +8,14 @@ documentation, "Jetty XML").
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from lakebed.config.environment import IcebergRestEnvironment
 from lakebed.config.iceberg import IcebergCatalogConfig
-from lakebed.services.answers import answers_ok
-from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.answers import answers_ok, request
+from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 
 _CATALOG_PREFIX = "CATALOG_"
@@ -123,6 +125,79 @@ def _check(place: Place) -> None:
     answers_ok(place.ports["iceberg-rest"], "/v1/config")
 
 
+# Levels of a namespace in a path (Iceberg REST catalog specification, "namespace" parameter).
+_LEVEL_SEPARATOR = "%1F"
+
+
+def _path(namespace: str, *more: str) -> str:
+    levels = _LEVEL_SEPARATOR.join(quote(level, safe="") for level in namespace.split("."))
+    return "/".join(["/v1/namespaces", levels, *(quote(part, safe="") for part in more)])
+
+
+def _listed(port: int, path: str, key: str, **parameters: str) -> list[Any]:
+    """Return what a path lists, page after page; nothing where its namespace does not exist."""
+    entries: list[Any] = []
+    while True:
+        answer = request("GET", port, path, params=parameters)
+        if answer is None:
+            return entries
+        content = answer.json()
+        entries += content[key]
+        if not content.get("next-page-token"):
+            return entries
+        parameters["pageToken"] = content["next-page-token"]
+
+
+def _namespaces_in(port: int, parent: str) -> list[str]:
+    """Return the namespaces in a namespace ("" is all of the catalog), the innermost first."""
+    parameters = {"parent": parent.replace(".", "\x1f")} if parent else {}
+    found = []
+    for levels in _listed(port, "/v1/namespaces", "namespaces", **parameters):
+        name = ".".join(levels)
+        found += [*_namespaces_in(port, name), name]
+    return found
+
+
+def _tables_in(port: int, namespace: str) -> list[tuple[str, str]]:
+    """Return ("tables" or "views", name) of all that is in a namespace itself."""
+    return [
+        (what, entry["name"])
+        for what in ("tables", "views")
+        for entry in _listed(port, _path(namespace, what), "identifiers")
+    ]
+
+
+def _namespaces(place: Place) -> dict[str, str]:
+    return dict.fromkeys(_namespaces_in(place.ports["iceberg-rest"], ""), "")
+
+
+def _remove_namespace(place: Place, name: str) -> None:
+    """Drop a namespace with all that is in it, namespaces, views and tables with their files."""
+    port = place.ports["iceberg-rest"]
+    for namespace in [*_namespaces_in(port, name), name]:
+        for what, table in _tables_in(port, namespace):
+            _drop(port, namespace, what, table)
+        request("DELETE", port, _path(namespace))
+
+
+def _drop(port: int, namespace: str, what: str, table: str) -> None:
+    purge = {"purgeRequested": "true"} if what == "tables" else {}
+    request("DELETE", port, _path(namespace, what, table), params=purge)
+
+
+def _tables(place: Place) -> dict[str, str]:
+    """Return tables and views as "namespace/table"."""
+    port = place.ports["iceberg-rest"]
+    namespaces = _namespaces_in(port, "")
+    return {f"{namespace}/{name}": "" for namespace in namespaces for _, name in _tables_in(port, namespace)}
+
+
+def _remove_table(place: Place, name: str) -> None:
+    namespace, _, table = name.partition("/")
+    for what in ("tables", "views"):
+        _drop(place.ports["iceberg-rest"], namespace, what, table)
+
+
 ICEBERG_REST = Service(
     name="iceberg-rest",
     title="Iceberg REST catalog",
@@ -135,5 +210,10 @@ ICEBERG_REST = Service(
     command=_command,
     environment=_environment,
     check=_check,
+    resources=(
+        # With a namespace go its tables; what is left after that is in namespaces that stay.
+        ResourceKind("namespace", _remove_namespace, _namespaces),
+        ResourceKind("iceberg-table", _remove_table, _tables),
+    ),
     other_names=("iceberg",),
 )

@@ -8,12 +8,19 @@ from pathlib import Path
 
 from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
-from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.connect import STORAGE_TOPICS
+from lakebed.services.consumer_groups import delete_group, groups
+from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
+from lakebed.services.topics import admin_client, delete_topics, topics_with_prefix
 
 # Any 16 bytes in base64; the same one for all, so that a formatted data directory can be a template.
 CLUSTER_ID = "bGFrZWJlZC1jbHVzdGVyIQ"
+
+_OWN_TOPICS = frozenset(("__consumer_offsets", "__transaction_state", "__share_group_state", *STORAGE_TOPICS))
+# Debezium documentation, PostgreSQL connector, `topic.heartbeat.prefix`.
+_HEARTBEATS = "__debezium-heartbeat"
 
 
 def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
@@ -40,6 +47,8 @@ def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        # A single controller has nothing to wait for before it writes that a topic is made or deleted.
+        "controller.quorum.append.linger.ms": 0,
         "auto.create.topics.enable": True,
         "delete.topic.enable": True,
         # A deleted topic's files go at once; a hundred tests make many topics.
@@ -73,8 +82,13 @@ def _prepare(place: Place) -> None:
         _run_storage_tool(place, configuration)
 
     version = next(jar.stem for jar in place.class_path if jar.name.startswith("kafka-server-common"))
-    formatted = template_folder(place.cache, f"{version}-{CLUSTER_ID}", make)
-    shutil.copytree(formatted, log_folder)
+    try:
+        shutil.copytree(template_folder(place.cache, f"{version}-{CLUSTER_ID}", make), log_folder)
+    except OSError:
+        # Where nothing can be kept, it is formatted at every start.
+        shutil.rmtree(log_folder, ignore_errors=True)
+        log_folder.mkdir()
+        make(log_folder)
     write_properties(configuration, server_properties(place, log_folder))
     write_log_configuration(place.folder, "warn")
 
@@ -91,12 +105,39 @@ def _command(place: Place) -> list[str]:
     ]
 
 
+def _bootstrap_servers(place: Place) -> str:
+    return f"{LOOPBACK}:{place.ports['kafka']}"
+
+
 def _check(place: Place) -> None:
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{place.ports['kafka']}", "log_level": 0})
+    admin = AdminClient({"bootstrap.servers": _bootstrap_servers(place), "log_level": 0})
     if not admin.list_topics(timeout=5).brokers:
         raise ConnectionError("no broker in the cluster's metadata")
+
+
+def _topics(place: Place) -> dict[str, str]:
+    names = topics_with_prefix(admin_client(_bootstrap_servers(place)), "")
+    return dict.fromkeys((name for name in names if name not in _OWN_TOPICS), "")
+
+
+def _remove_topic(place: Place, name: str) -> None:
+    delete_topics(admin_client(_bootstrap_servers(place)), [name])
+
+
+def _remove_topic_prefix(place: Place, prefix: str) -> None:
+    admin = admin_client(_bootstrap_servers(place))
+    names = topics_with_prefix(admin, f"{prefix}.")
+    delete_topics(admin, [*names, f"{_HEARTBEATS}.{prefix}"])
+
+
+def _groups(place: Place) -> dict[str, str]:
+    return dict.fromkeys(groups(admin_client(_bootstrap_servers(place))), "")
+
+
+def _remove_group(place: Place, name: str) -> None:
+    delete_group(admin_client(_bootstrap_servers(place)), LOOPBACK, place.ports["kafka"], name)
 
 
 KAFKA = Service(
@@ -109,4 +150,9 @@ KAFKA = Service(
     prepare=_prepare,
     command=_command,
     check=_check,
+    resources=(
+        ResourceKind("topic-prefix", _remove_topic_prefix),
+        ResourceKind("consumer-group", _remove_group, _groups),
+        ResourceKind("topic", _remove_topic, _topics),
+    ),
 )

@@ -6,11 +6,12 @@ import shutil
 import signal
 import sysconfig
 from pathlib import Path
+from urllib.parse import quote
 
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.errors import ServiceFailed
-from lakebed.services.answers import answers_ok, loopback_client
-from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.answers import answers_ok, loopback_client, request
+from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 
 _CONTRACT = IcebergCatalogConfig()
 ACCESS_KEY = _CONTRACT.s3_access_key_id
@@ -18,6 +19,8 @@ SECRET_KEY = _CONTRACT.s3_secret_access_key
 REGION = _CONTRACT.s3_region
 WAREHOUSE_BUCKET = "warehouse"
 DELTA_BUCKET = "delta"
+_OWN_BUCKETS = (WAREHOUSE_BUCKET, DELTA_BUCKET)
+_PAGE = 1000
 
 
 def _program() -> str:
@@ -45,7 +48,7 @@ def _command(place: Place) -> list[str]:
         f"-s3.port={place.ports['s3']}",
         *listening,
         *sockets,
-        f"-bucket={WAREHOUSE_BUCKET},{DELTA_BUCKET}",
+        f"-bucket={','.join(_OWN_BUCKETS)}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-webdav=false",
@@ -69,11 +72,51 @@ def _environment(place: Place) -> dict[str, str]:
 
 def _check(place: Place) -> None:
     """Ask the filer for the warehouse: the buckets are made last, after S3 itself answers."""
-    for bucket in (WAREHOUSE_BUCKET, DELTA_BUCKET):
+    for bucket in _OWN_BUCKETS:
         answers_ok(place.ports["filer.port"], f"/buckets/{bucket}/")
     answer = loopback_client().get(f"http://{LOOPBACK}:{place.ports['s3']}/")
     if answer.status_code >= 500:
         raise ConnectionError(f"S3 answered {answer.status_code}")
+
+
+def _filer_path(path: str) -> str:
+    return f"/buckets/{quote(path)}"
+
+
+def _in_folder(place: Place, path: str) -> list[str]:
+    """Return the names in a bucket, or in a folder of it; "" lists the buckets. Those with a dot are its own.
+
+    SeaweedFS keeps buckets as folders of its filer, whose API needs no signature (SeaweedFS documentation,
+    "Filer Server API").
+    """
+    names: list[str] = []
+    while True:
+        answer = request(
+            "GET",
+            place.ports["filer.port"],
+            f"{_filer_path(path)}/",
+            params={"limit": str(_PAGE), "lastFileName": names[-1] if names else ""},
+            headers={"Accept": "application/json"},
+        )
+        content = answer.json() if answer is not None else {}
+        names += [entry["FullPath"].rpartition("/")[2] for entry in content.get("Entries") or []]
+        if not content.get("ShouldDisplayLoadMore"):
+            return [name for name in names if not name.startswith(".")]
+
+
+def _buckets(place: Place) -> dict[str, str]:
+    return dict.fromkeys((name for name in _in_folder(place, "") if name not in _OWN_BUCKETS), "")
+
+
+def _paths(place: Place) -> dict[str, str]:
+    """Return what is at the top of the stack's own buckets: "bucket/name"."""
+    return {f"{bucket}/{name}": "" for bucket in _OWN_BUCKETS for name in _in_folder(place, bucket)}
+
+
+def _remove_path(place: Place, path: str) -> None:
+    """Delete an object, or a folder with all objects in it; a bucket as well."""
+    parameters = {"recursive": "true", "ignoreRecursiveError": "true"}
+    request("DELETE", place.ports["filer.port"], _filer_path(path), params=parameters)
 
 
 def _outside_files(place: Place) -> list[Path]:
@@ -103,6 +146,10 @@ S3 = Service(
     environment=_environment,
     check=_check,
     outside_files=_outside_files,
+    resources=(
+        ResourceKind("path", _remove_path, _paths),
+        ResourceKind("bucket", _remove_path, _buckets),
+    ),
     # Its orderly stop waits two seconds for its own connections; its data is thrown away with the stack.
     stop_signal=signal.SIGKILL,
     other_names=("minio", "seaweedfs", "object-store"),

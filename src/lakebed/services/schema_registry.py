@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 from lakebed.config.environment import SchemaRegistryEnvironment
 from lakebed.provision.template import template_folder
-from lakebed.services.answers import answers_ok, loopback_client
-from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.answers import answers_ok, found, request
+from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 
 # Apicurio serves Confluent's API under this path; the contract has it at the root.
 CONFLUENT_PATH = "/apis/ccompat/v7"
 NATIVE_PATH = "/apis/registry/v2"
+_EXPORT_PATH = "/apis/registry/v3/admin/export"
 
 # The contract requires Kafka's address; Apicurio keeps its schemas in memory and does not use it.
 _IN_MEMORY = "localhost:9092"
@@ -39,9 +43,19 @@ def _make_root_jar(folder: Path) -> None:
 
 
 def _root_jar(place: Place) -> Path:
-    """Return the jar with the rule, in the cache: a class-data archive knows its jars by time stamp."""
+    """Return the jar with the rule, in the cache: a class-data archive knows its jars by time stamp.
+
+    Where nothing can be kept there it is in the service's own folder.
+    """
+    own = place.folder / _ROOT_JAR
+    if own.exists():
+        return own
     version = hashlib.sha256(_RULE.encode()).hexdigest()[:8]
-    return template_folder(place.cache, f"schema-registry-root-{version}", _make_root_jar) / _ROOT_JAR
+    try:
+        return template_folder(place.cache, f"schema-registry-root-{version}", _make_root_jar) / _ROOT_JAR
+    except OSError:
+        _make_root_jar(place.folder)
+        return own
 
 
 def _prepare(place: Place) -> None:
@@ -93,8 +107,65 @@ def _check(place: Place) -> None:
 def _complete(place: Place) -> None:
     """Set the contract's compatibility: Apicurio enforces none until it is told."""
     level = contract_environment(place).schema_registry_schema_compatibility_level
-    url = f"http://{LOOPBACK}:{place.ports['schema-registry']}/config"
-    loopback_client().put(url, json={"compatibility": level.value}).raise_for_status()
+    _set_compatibility(place, "", level.value)
+
+
+def _port(place: Place) -> int:
+    return place.ports["schema-registry"]
+
+
+def _subjects(place: Place) -> dict[str, str]:
+    # Those deleted for the time being are there too: a new version of one would be its second.
+    return dict.fromkeys(found(_port(place), "/subjects", params={"deleted": "true"}), "")
+
+
+def _remove_subject(place: Place, name: str) -> None:
+    """Delete a subject for good, with a compatibility of its own: Confluent's API wants it said twice."""
+    path = f"/subjects/{quote(name, safe='')}"
+    request("DELETE", _port(place), path)
+    request("DELETE", _port(place), path, params={"permanent": "true"})
+
+
+def _remove_subject_prefix(place: Place, prefix: str) -> None:
+    for name in _subjects(place):
+        if name.startswith(prefix):
+            _remove_subject(place, name)
+
+
+def _config_path(subject: str) -> str:
+    return f"/config/{quote(subject, safe='')}" if subject else "/config"
+
+
+def _compatibilities(place: Place) -> dict[str, str]:
+    """Return the levels by subject, the global one by "".
+
+    They come from the registry's export: one can be set for a subject that does not exist, and Confluent's
+    API lists none (Apicurio Registry documentation, "Exporting and importing registry data").
+    """
+    levels = {"": str(found(_port(place), "/config")["compatibilityLevel"])}
+    exported = request("GET", _port(place), _EXPORT_PATH, headers={"Accept": "application/zip"})
+    assert exported is not None
+    with zipfile.ZipFile(io.BytesIO(exported.content)) as archive:
+        for name in archive.namelist():
+            if name.endswith("COMPATIBILITY.ArtifactRule.json"):
+                rule = json.loads(archive.read(name))
+                if rule["groupId"] in (None, "default"):
+                    levels[rule["artifactId"]] = rule["configuration"]
+    return levels
+
+
+def _set_compatibility(place: Place, subject: str, level: str) -> None:
+    request("PUT", _port(place), _config_path(subject), json={"compatibility": level})
+
+
+def _remove_compatibility(place: Place, subject: str) -> None:
+    """Delete the level of a subject; the global one becomes the contract's."""
+    if subject:
+        # Apicurio's own API: Confluent's DELETE leaves a level of NONE in force.
+        path = f"/apis/registry/v3/groups/default/artifacts/{quote(subject, safe='')}/rules/COMPATIBILITY"
+        request("DELETE", _port(place), path)
+    else:
+        _complete(place)
 
 
 SCHEMA_REGISTRY = Service(
@@ -109,5 +180,10 @@ SCHEMA_REGISTRY = Service(
     environment=_environment,
     check=_check,
     complete=_complete,
+    resources=(
+        ResourceKind("subject-prefix", _remove_subject_prefix),
+        ResourceKind("subject", _remove_subject, _subjects),
+        ResourceKind("compatibility", _remove_compatibility, _compatibilities, _set_compatibility),
+    ),
     other_names=("registry",),
 )

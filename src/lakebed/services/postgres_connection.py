@@ -1,0 +1,64 @@
+"""Connections to the PostgreSQL of a stack, as the contract's user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lakebed.config.debezium import DebeziumConnectorConfig
+from lakebed.services.definition import LOOPBACK
+
+if TYPE_CHECKING:
+    import psycopg
+
+_CONTRACT = DebeziumConnectorConfig(name="contract")
+USER = _CONTRACT.database_user
+PASSWORD = _CONTRACT.database_password
+DATABASE = _CONTRACT.database_dbname
+ADMINISTRATION_DATABASE = "postgres"
+
+T = TypeVar("T")
+
+_idle: dict[int, list[psycopg.Connection[tuple[Any, ...]]]] = {}
+_lock = Lock()
+
+
+def connect(port: int, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection in autocommit mode to a database of the server on `port`."""
+    import psycopg
+
+    return psycopg.connect(
+        host=LOOPBACK,
+        port=port,
+        user=USER,
+        password=PASSWORD,
+        dbname=database,
+        autocommit=True,
+        connect_timeout=5,
+    )
+
+
+def administer(port: int, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
+    """Do `work` with a connection that is kept for the next time: to connect costs more than to drop a slot.
+
+    It is to the database `postgres`, so that no test's own database is held. May be called from any thread:
+    each has a connection for itself meanwhile. One that a restart of the server has broken is replaced, and
+    the work done again with the new one.
+    """
+    import psycopg
+
+    while True:
+        with _lock:
+            idle = _idle.setdefault(port, [])
+            kept = idle.pop() if idle else None
+        connection = connect(port, ADMINISTRATION_DATABASE) if kept is None else kept
+        try:
+            return work(connection)
+        except psycopg.OperationalError:
+            if kept is None or not connection.closed:
+                raise
+        finally:
+            if not connection.closed:
+                with _lock:
+                    idle.append(connection)

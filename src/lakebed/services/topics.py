@@ -1,0 +1,56 @@
+"""Kafka's topics, seen and removed with one admin client for each cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lakebed.errors import CleanUpIncomplete
+from lakebed.waiting import wait_until
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+REQUEST_SECONDS = 15.0
+
+
+@cache
+def admin_client(bootstrap_servers: str) -> AdminClient:
+    """Return the one client for a cluster, for any thread: to connect costs more than to ask."""
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+
+
+def topics_with_prefix(admin: AdminClient, prefix: str) -> list[str]:
+    """Return the names of the topics that start with `prefix`, sorted."""
+    return sorted(
+        name for name in admin.list_topics(timeout=REQUEST_SECONDS).topics if name.startswith(prefix)
+    )
+
+
+def delete_topics(admin: AdminClient, names: Sequence[str]) -> None:
+    """Delete topics and return when the cluster no longer lists them; one that is not there is no error.
+
+    Raises:
+        CleanUpIncomplete: naming those Kafka refused to delete, with its reasons.
+    """
+    from confluent_kafka import KafkaException
+
+    if not names:
+        return
+    refused = []
+    for name, deletion in admin.delete_topics(list(names), operation_timeout=REQUEST_SECONDS).items():
+        try:
+            deletion.result(REQUEST_SECONDS)
+        except KafkaException as error:
+            if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                refused.append(f"{name}: {error.args[0]}")
+    if refused:
+        raise CleanUpIncomplete("delete topics", "; ".join(refused), "see `lakebed logs kafka`")
+    wait_until(
+        lambda: not set(names) & set(admin.list_topics(timeout=REQUEST_SECONDS).topics),
+        f"topics {', '.join(names)} to be gone",
+        deadline_seconds=REQUEST_SECONDS,
+    )
