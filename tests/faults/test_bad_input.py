@@ -86,7 +86,7 @@ def test_too_little_memory_is_refused_with_the_table(settings: Settings) -> None
     error = refusal(settings.model_copy(update={"memory_mb": 100}), "connect", "postgres")
     assert isinstance(error, NotEnoughMemory)
     rows = [line.split()[0] for line in error.seen.splitlines()[1:]]
-    assert rows == ["kafka", "connect", "postgres", "together", "there"]
+    assert rows == ["kafka", "connect", "postgres", "together", "there", "missing"]
     assert "100 MB" in error.seen
 
 

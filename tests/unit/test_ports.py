@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lakebed.errors import PortTaken, SettingsInvalid
@@ -14,7 +19,9 @@ from lakebed.services import SERVICES
 from lakebed.services.definition import LOOPBACK
 from lakebed.services.kafka import KAFKA
 from lakebed.services.postgres import POSTGRES
-from lakebed.stack.ports import choose_ports, holder_of, is_free
+from lakebed.stack.folders import StackFolder
+from lakebed.stack.ports import choose_ports, holder_of, is_free, is_held_by
+from lakebed.stack.process import ProcessIdentity
 
 
 @pytest.fixture
@@ -99,8 +106,74 @@ def test_one_port_for_two_services_is_refused_with_both(free_port: int) -> None:
 
 
 def test_the_holder_is_named_and_a_free_port_has_none(held_port: int) -> None:
-    assert f"pid {os.getpid()}" in holder_of(held_port)
+    assert f"(pid {os.getpid()}, user " in holder_of(held_port).seen
     assert not is_free(held_port)
+
+
+_LISTENER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def listener_in(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """A process that works in `folder` and listens on the port that is yielded."""
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", _LISTENER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline()), psutil.Process(process.pid)
+        process.kill()
+
+
+def make_stack(folder: Path, supervisor: ProcessIdentity) -> None:
+    folder.mkdir(parents=True)
+    StackFolder(folder).record_process("supervisor", supervisor)
+
+
+THIS_PROCESS = ProcessIdentity.of(os.getpid())
+GONE = ProcessIdentity(os.getpid(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "supervisor", "remedy"),
+    [
+        ("up", THIS_PROCESS, "`LAKEBED_DATA_FOLDER='{parent}' lakebed down`"),
+        ("run-1", THIS_PROCESS, f"`kill {os.getpid()}`"),
+        # Its supervisor was killed, and the pid may be another process's by now.
+        ("run-1", GONE, "`LAKEBED_DATA_FOLDER='{parent}' lakebed down`"),
+    ],
+)
+def test_a_server_of_another_stack_is_named_with_the_way_to_end_that(
+    tmp_path: Path, name: str, supervisor: ProcessIdentity, remedy: str
+) -> None:
+    parent = tmp_path / "data of stacks"
+    make_stack(parent / name, supervisor)
+    with listener_in(parent / name / "kafka" / "log") as (port, process):
+        with pytest.raises(PortTaken) as caught:
+            choose_ports([KAFKA], well_known=False, chosen={"kafka": port})
+        seen = f"port {port} (kafka) is held by kafka of the stack in {parent / name} (pid {process.pid})"
+        assert caught.value.seen == seen
+        assert remedy.format(parent=parent) in caught.value.remedy
+        assert "--port SERVICE=NUMBER" in caught.value.remedy
+
+
+def test_a_process_in_a_folder_that_is_no_stack_is_any_process(tmp_path: Path) -> None:
+    with listener_in(tmp_path / "up" / "kafka") as (port, process):
+        assert holder_of(port).seen.startswith(f"{process.name()} (pid {process.pid}, user ")
+
+
+def test_a_port_is_held_by_its_process_and_by_those_above_it(tmp_path: Path) -> None:
+    with listener_in(tmp_path / "one") as (port, process), listener_in(tmp_path / "two") as (_, other):
+        assert is_held_by(port, process)
+        assert is_held_by(port, psutil.Process())
+        assert not is_held_by(port, other)
+    assert not is_held_by(port, psutil.Process())
 
 
 def test_a_port_whose_connections_have_just_closed_is_free() -> None:

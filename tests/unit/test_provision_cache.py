@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from lakebed.errors import LakebedError
-from lakebed.provision.cache import cache_folder
+from lakebed.errors import DownloadFailed, LakebedError, NotEnoughDisk
+from lakebed.provision.cache import cache_folder, check_room, refused
 
 
 def test_the_configured_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,9 +59,57 @@ def test_a_file_above_it_is_named(tmp_path: Path) -> None:
     assert "above" in raised.value.seen
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Root may write everywhere, and tests may run as root: the system's answer is given here.
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(LakebedError, match="may not write") as raised:
-        cache_folder(tmp_path)
+@pytest.mark.parametrize(("separator", "of"), [(":", "class path"), (",", "Kafka")])
+def test_a_path_that_would_be_two_in_a_list_is_refused(separator: str, of: str, tmp_path: Path) -> None:
+    with pytest.raises(LakebedError, match=of) as raised:
+        cache_folder(tmp_path / f"a{separator}b")
+    assert f"a{separator}b" in raised.value.attempted
     assert "LAKEBED_CACHE" in raised.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LAKEBED_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(LakebedError, match="Could not determine") as raised:
+        cache_folder()
+    assert "LAKEBED_CACHE" in raised.value.remedy
+
+
+def test_a_read_only_folder_is_a_cache_too(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert cache_folder(tmp_path) == tmp_path
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "seen"),
+    [
+        (errno.ENOSPC, NotEnoughDisk, "MB free in"),
+        (errno.EDQUOT, NotEnoughDisk, "MB free in"),
+        (errno.EFBIG, NotEnoughDisk, "MB free in"),
+        (errno.EROFS, DownloadFailed, "may not write in"),
+        (errno.EACCES, DownloadFailed, "may not write in"),
+        (errno.EIO, DownloadFailed, "Input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_the_folder_and_a_way_out(
+    number: int, kind: type[LakebedError], seen: str, tmp_path: Path
+) -> None:
+    error = refused("put something there", tmp_path, OSError(number, os.strerror(number)), DownloadFailed)
+    assert type(error) is kind
+    assert error.attempted == "put something there"
+    assert os.strerror(number) in error.seen
+    assert seen in error.seen
+    assert str(tmp_path) in error.seen
+    assert "LAKEBED_CACHE" in error.remedy
+
+
+def test_what_does_not_fit_is_refused_with_figures(tmp_path: Path) -> None:
+    check_room("put something there", tmp_path, 1)
+    with pytest.raises(NotEnoughDisk, match=r"1000000000\.0 MB needed, [0-9.]+ MB free in "):
+        check_room("put something there", tmp_path, 10**15)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import locale
 import os
+import shlex
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from rich.text import Text
@@ -15,8 +18,10 @@ from rich.text import Text
 from lakebed.cli.output import out
 from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import LakebedError
-from lakebed.provision.cache import cache_folder
+from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
+from lakebed.provision.lock import SETS
+from lakebed.provision.provide import missing_of
 from lakebed.services import SERVICES
 from lakebed.stack.connection import find_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
@@ -50,17 +55,44 @@ def _memory(settings: Settings) -> Iterator[Finding]:
     yield Finding("memory", seen, "" if enough else "end other programs, or start only the services you need")
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
-    places = (
-        ("cache", cache_folder(settings.cache_folder), _CACHE_MB, "cache_folder"),
-        ("data", stacks_folder(settings.data_folder), settings.free_disk_mb, "data_folder"),
-    )
-    for name, folder, needed, setting in places:
-        free = shutil.disk_usage(folder).free // _MB
-        remedy = (
-            "" if free >= needed else f"free some room, or name another folder with the setting {setting}"
-        )
-        yield Finding(f"disk for {name}", f"{free} MB free in {folder}, {needed} MB wanted", remedy)
+def _cache(settings: Settings) -> Iterator[Finding]:
+    cache = cache_folder(settings.cache_folder)
+    lacking = ", ".join(name for name in SETS if missing_of(name, cache))
+    if is_writable(cache):
+        yield Finding("cache", f"{cache}, to be downloaded when needed: {lacking or 'nothing'}")
+        needed = max(_CACHE_MB - _size_mb(cache), 0)
+        yield _room("cache", cache, needed, "the environment variable LAKEBED_CACHE")
+    else:
+        remedy = "`lakebed prefetch` as a user who may write there, or name another folder with LAKEBED_CACHE"
+        seen = f"{cache} may not be written to by user {os.geteuid()} and lacks: {lacking or 'nothing'}"
+        yield Finding("cache", seen, remedy if lacking else "")
+
+
+def _size_mb(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*")) // _MB
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    folder = stacks_folder(settings.data_folder)
+    yield _room("data", folder, settings.free_disk_mb, "the setting data_folder")
+    closed = closed_to_others(folder) if os.geteuid() == 0 else []
+    if closed:
+        paths = shlex.join(map(str, closed))
+        seen = f"PostgreSQL, which runs as nobody, cannot pass through {paths}"
+        remedy = f"`chmod o+x {paths}`, or name another folder with the setting data_folder"
+        yield Finding(f"data folder {folder}", seen, remedy)
+
+
+def closed_to_others(folder: Path) -> list[Path]:
+    """Return those of a folder and its parents that other users cannot pass through, outermost first."""
+    real = folder.resolve()
+    return [path for path in (*reversed(real.parents), real) if not path.stat().st_mode & stat.S_IXOTH]
+
+
+def _room(name: str, folder: Path, needed: int, way_out: str) -> Finding:
+    free = shutil.disk_usage(folder).free // _MB
+    remedy = "" if free >= needed else f"free some room, or name another folder with {way_out}"
+    return Finding(f"disk for {name}", f"{free} MB free in {folder}, {needed} MB wanted", remedy)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
@@ -73,8 +105,9 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         elif is_free(port):
             yield Finding(f"port {port}", f"free for {service.name}")
         else:
-            remedy = f"stop that process, or `lakebed up --port {service.name}=NUMBER`; tests use free ports"
-            yield Finding(f"port {port}", f"wanted by {service.name}, held by {holder_of(port)}", remedy)
+            holder = holder_of(port)
+            remedy = f"{holder.remedy}, or `lakebed up --port {service.name}=NUMBER`; tests use free ports"
+            yield Finding(f"port {port}", f"wanted by {service.name}, held by {holder.seen}", remedy)
 
 
 def _java(settings: Settings) -> Iterator[Finding]:
@@ -119,7 +152,8 @@ def _leftovers(settings: Settings) -> Iterator[Finding]:
 
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _memory,
-    _disk,
+    _cache,
+    _data,
     _ports,
     _java,
     _locale,

@@ -13,11 +13,11 @@ import fcntl
 import hashlib
 import logging
 import os
+import queue
 import random
-import shutil
 import threading
+import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -26,7 +26,8 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.nap import sleep_using_event
 
-from lakebed.errors import CorruptDownload, DownloadFailed, LakebedError, NotEnoughDisk
+from lakebed.errors import CorruptDownload, DownloadFailed, LakebedError
+from lakebed.provision.cache import check_room, is_writable, refused, unreadable
 from lakebed.provision.lock import Artifact
 from lakebed.provision.progress import Progress, Silence
 from lakebed.waiting import wait_until
@@ -40,6 +41,8 @@ _TIMEOUT = httpx.Timeout(20.0)
 _FRUITLESS_TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 8.0
+# How long a failure or an interrupt waits for threads that wait for the network.
+_SECONDS_TO_STOP = 1.0
 _LONGEST_WAIT_FOR_OTHER_PROCESS_SECONDS = 3600.0
 _NAMES_IN_AN_ERROR = 5
 _REMEDY = (
@@ -85,8 +88,14 @@ def missing(artifacts: Iterable[Artifact], cache: Path) -> list[Artifact]:
     """Return those that are not in the cache, or there with a wrong size or sha256.
 
     A file's sha256 is computed once; its size and time of change are then remembered in a stamp beside it.
+
+    Raises:
+        LakebedError: a part of the cache cannot be read.
     """
-    return [artifact for artifact in artifacts if not _is_cached(artifact, cached_path(artifact, cache))]
+    try:
+        return [artifact for artifact in artifacts if not _is_cached(artifact, cached_path(artifact, cache))]
+    except PermissionError as error:
+        raise unreadable(cache, error) from error
 
 
 def fetch(
@@ -95,6 +104,7 @@ def fetch(
     *,
     mirror: str | None = None,
     progress: Progress | None = None,
+    room_to_unpack: int = 0,
 ) -> dict[Artifact, Path]:
     """Return where each file is in the cache, after downloading those that are not there.
 
@@ -107,12 +117,14 @@ def fetch(
         mirror: address of a Maven repository; None for Maven Central. A user name and password in it
             are sent as Basic authentication and never shown.
         progress: told what is downloaded; None for silence.
+        room_to_unpack: how many bytes the disk must have on top of the downloads.
 
     Raises:
         CorruptDownload: what the repository sent is not the locked file, twice.
-        DownloadFailed: the repository could not be reached or does not have a file.
+        DownloadFailed: the repository could not be reached or does not have a file, or the cache may not
+            be written to.
         NotEnoughDisk: the missing files do not fit.
-        LakebedError: `mirror` is no address.
+        LakebedError: `mirror` is no address, or the cache cannot be read.
     """
     paths = {artifact: cached_path(artifact, cache) for artifact in artifacts}
     absent = missing(paths, cache)
@@ -127,16 +139,20 @@ def fetch(
                 artifact.size,
             )
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_room(absent, cache)
+    attempted = _attempted(absent, cache)
+    if not is_writable(cache):
+        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise refused(attempted, cache, denied, DownloadFailed)
+    check_room(attempted, cache, _bytes_to_come(absent, cache) + room_to_unpack)
     repository, shown, credentials = _address(mirror)
     report = progress if progress is not None else Silence()
     report.start(sum(artifact.size for artifact in absent), len(absent))
     limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    client = httpx.Client(
+        http2=False, timeout=_TIMEOUT, limits=limits, follow_redirects=True, auth=credentials
+    )
     try:
-        with httpx.Client(
-            http2=False, timeout=_TIMEOUT, limits=limits, follow_redirects=True, auth=credentials
-        ) as client:
-            _fetch_all(absent, cache, _Job(client, repository, shown, report))
+        _fetch_all(absent, cache, _Job(client, repository, shown, report))
     finally:
         report.done()
     return paths
@@ -144,76 +160,92 @@ def fetch(
 
 def _fetch_all(absent: list[Artifact], cache: Path, job: _Job) -> None:
     # The largest first: it then ends together with the many small ones instead of after them.
-    ordered = sorted(absent, key=lambda artifact: -artifact.size)
-    with ThreadPoolExecutor(
-        max_workers=min(_CONNECTIONS, len(ordered)), thread_name_prefix="download"
-    ) as pool:
-        futures = {pool.submit(_fetch_one, artifact, cache, job): artifact for artifact in ordered}
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            job.stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    failures = [
-        error
-        for future in futures
-        if not future.cancelled() and (error := future.exception()) and not isinstance(error, _Stopped)
+    waiting = iter(sorted(absent, key=lambda artifact: -artifact.size))
+    outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def work() -> None:
+        while not job.stopped.is_set():
+            with job.guard:
+                artifact = next(waiting, None)
+            if artifact is None:
+                return
+            try:
+                _fetch_one(artifact, cache, job)
+                outcomes.put(None)
+            except Exception as error:
+                outcomes.put(error)
+
+    # Daemons, because a thread that waits for the network would keep an interrupted process from ending.
+    threads = [
+        threading.Thread(target=work, name=f"download-{number}", daemon=True)
+        for number in range(min(_CONNECTIONS, len(absent)))
     ]
-    if not failures:
-        return
-    for error in failures:
-        if not isinstance(error, _TryAgain):
-            raise error
-    raise _unreachable(missing(absent, cache), str(failures[0]), job) from failures[0]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in absent:
+            failure = outcomes.get()
+            if failure is not None:
+                break
+    finally:
+        job.stopped.set()
+        end = time.monotonic() + _SECONDS_TO_STOP
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(max(end - time.monotonic(), 0))
+        if not any(thread.is_alive() for thread in threads):
+            job.client.close()
+    if isinstance(failure, _TryAgain):
+        left = missing(absent, cache)
+        attempted = f"download {_figures(left)} from {job.shown_repository}"
+        raise DownloadFailed(attempted, f"{failure}; missing: {_names(left)}", _REMEDY) from failure
+    if isinstance(failure, OSError):
+        left = missing(absent, cache)
+        raise refused(_attempted(left, cache), cache, failure, DownloadFailed) from failure
+    if failure is not None:
+        raise failure
 
 
-def _unreachable(absent: list[Artifact], seen: str, job: _Job) -> DownloadFailed:
-    names = [artifact.file_name for artifact in absent[:_NAMES_IN_AN_ERROR]]
-    more = len(absent) - len(names)
-    listed = ", ".join(names) + (f" and {more} more" if more else "")
-    size = sum(artifact.size for artifact in absent)
-    return DownloadFailed(
-        f"download {len(absent)} files ({size / 1e6:.1f} MB, {size} bytes) from {job.shown_repository}",
-        f"{seen}; missing: {listed}",
-        _REMEDY,
-    )
+def _attempted(artifacts: list[Artifact], cache: Path) -> str:
+    return f"download {_figures(artifacts)} into {cache}: {_names(artifacts)}"
+
+
+def _figures(artifacts: list[Artifact]) -> str:
+    size = sum(artifact.size for artifact in artifacts)
+    return f"{len(artifacts)} files ({size / 1e6:.1f} MB, {size} bytes)"
+
+
+def _names(artifacts: list[Artifact]) -> str:
+    more = len(artifacts) - _NAMES_IN_AN_ERROR
+    listed = ", ".join(artifact.file_name for artifact in artifacts[:_NAMES_IN_AN_ERROR])
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _fetch_one(artifact: Artifact, cache: Path, job: _Job) -> None:
     target = cached_path(artifact, cache)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _own_part(artifact, target, job) as part:
-            if part is None:
-                job.advance(artifact.size)
-                return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _own_part(artifact, target, job) as part:
+        if part is None:
+            job.advance(artifact.size)
+            return
+        _complete(artifact, part, job)
+        seen = _sha256(part)
+        if seen != artifact.sha256:
+            # The part may stem from another file; only a whole one tells.
+            _begin_again(part, job)
             _complete(artifact, part, job)
             seen = _sha256(part)
-            if seen != artifact.sha256:
-                # The part may stem from another file; only a whole one tells.
-                _begin_again(part, job)
-                _complete(artifact, part, job)
-                seen = _sha256(part)
-            if seen != artifact.sha256:
-                size = _begin_again(part, job)
-                raise CorruptDownload(
-                    f"download {artifact.coordinates} from {job.shown_repository}",
-                    f"sha256 {seen} and {size} bytes; expected sha256 {artifact.sha256} "
-                    f"and {artifact.size} bytes",
-                    "try again; if it stays so, the repository or a proxy on the way changes files: "
-                    "set LAKEBED_MAVEN_MIRROR to another",
-                )
-            part.flush()
-            os.replace(_part_of(target), target)
-        _write_stamp(artifact, target)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotEnoughDisk(
-                f"download {artifact.coordinates} ({artifact.size / 1e6:.1f} MB) into {cache}",
-                f"the disk is full: {shutil.disk_usage(cache).free / 1e6:.1f} MB free",
-                "make room or set LAKEBED_CACHE to a folder on another disk; what is there is kept",
-            ) from error
-        raise
+        if seen != artifact.sha256:
+            size = _begin_again(part, job)
+            raise CorruptDownload(
+                f"download {artifact.coordinates} from {job.shown_repository}",
+                f"sha256 {seen} and {size} bytes; expected sha256 {artifact.sha256} "
+                f"and {artifact.size} bytes",
+                "try again; if it stays so, the repository or a proxy on the way changes files: "
+                "set LAKEBED_MAVEN_MIRROR to another",
+            )
+        os.replace(_part_of(target), target)
+    _write_stamp(artifact, target)
 
 
 def _part_of(target: Path) -> Path:
@@ -231,7 +263,8 @@ def _own_part(artifact: Artifact, target: Path, job: _Job) -> Iterator[IO[bytes]
             raise _Stopped
         if _is_cached(artifact, target):
             return True
-        part = open(part_path, "a+b")  # noqa: SIM115 - closed below, with the lock
+        # Without a buffer: what a full disk does not take must not be written again when it is closed.
+        part = open(part_path, "a+b", buffering=0)  # noqa: SIM115 - closed below, with the lock
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -353,8 +386,7 @@ def _append(artifact: Artifact, part: IO[bytes], answer: httpx.Response, job: _J
     for chunk in answer.iter_raw():
         if job.stopped.is_set():
             raise _Stopped
-        part.write(chunk)
-        part.flush()
+        _write(part, chunk)
         job.advance(len(chunk))
         room -= len(chunk)
         if room < 0:
@@ -368,6 +400,12 @@ def _append(artifact: Artifact, part: IO[bytes], answer: httpx.Response, job: _J
             f"it is truncated: {seen} bytes; expected {artifact.size} bytes and sha256 {artifact.sha256}",
             "try again; if it stays so, set LAKEBED_MAVEN_MIRROR to another repository",
         )
+
+
+def _write(part: IO[bytes], chunk: bytes) -> None:
+    # A disk that is nearly full takes a part of it first.
+    while chunk:
+        chunk = chunk[part.write(chunk) :]
 
 
 def _too_long(artifact: Artifact, part: IO[bytes], job: _Job) -> CorruptDownload:
@@ -388,7 +426,6 @@ def _begin_again(part: IO[bytes], job: _Job) -> int:
 
 
 def _sha256(file: IO[bytes]) -> str:
-    file.flush()
     file.seek(0)
     digest = hashlib.sha256()
     while chunk := file.read(1 << 20):
@@ -427,18 +464,12 @@ def _is_cached(artifact: Artifact, target: Path) -> bool:
     return True
 
 
-def _check_room(absent: list[Artifact], cache: Path) -> None:
+def _bytes_to_come(absent: list[Artifact], cache: Path) -> int:
     needed = 0
     for artifact in absent:
         part = _part_of(cached_path(artifact, cache))
         needed += max(0, artifact.size - (part.stat().st_size if part.exists() else 0))
-    free = shutil.disk_usage(cache).free
-    if free < needed:
-        raise NotEnoughDisk(
-            f"download {len(absent)} files into {cache}",
-            f"{needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free",
-            "make room or set LAKEBED_CACHE to a folder on another disk",
-        )
+    return needed
 
 
 def _address(mirror: str | None) -> tuple[str, str, tuple[str, str] | None]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lakebed.provision.download import fetch
+from lakebed.provision.download import cached_path, fetch, missing
 from lakebed.provision.lock import Artifact, artifacts_of
 from lakebed.provision.progress import Progress
 from lakebed.provision.unpack import is_unpacked, unpack_postgres, unpack_tar
+
+# Measured with the locked archives, rounded up.
+_UNPACKED_TO_PACKED = {"postgres": 4.1, "schema_registry": 1.2}
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,44 @@ def provide(
         LakebedError: an unknown set, or any error of `fetch`, `unpack_tar` and `unpack_postgres`.
     """
     by_set = {name: artifacts_of([name]) for name in sets}
-    wanted = sorted({artifact for artifacts in by_set.values() for artifact in artifacts})
-    paths = fetch(wanted, cache, mirror=mirror, progress=progress)
+    needed = {name: _needed(name, artifacts, cache) for name, artifacts in by_set.items()}
+    wanted = sorted({artifact for artifacts in needed.values() for artifact in artifacts})
+    room_to_unpack = sum(_bytes_unpacked(name, artifacts) for name, artifacts in needed.items())
+    fetch(wanted, cache, mirror=mirror, progress=progress, room_to_unpack=room_to_unpack)
     class_paths: dict[str, list[Path]] = {}
     folders: dict[str, Path] = {}
     for name, artifacts in by_set.items():
-        if name == "postgres" or artifacts[0].extension != "jar":
-            folders[name] = _unpacked(name, artifacts[0], paths[artifacts[0]], cache, progress)
+        if _is_archive(name, artifacts):
+            folders[name] = _unpacked(name, artifacts[0], cache, progress)
         else:
-            class_paths[name] = sorted(paths[artifact] for artifact in artifacts)
+            class_paths[name] = sorted(cached_path(artifact, cache) for artifact in artifacts)
     return Provisions(class_paths, folders)
+
+
+def is_provided(sets: Iterable[str], cache: Path) -> bool:
+    """Whether everything of these sets is there already, so that `provide` needs no network."""
+    return not any(missing_of(name, cache) for name in sets)
+
+
+def missing_of(set: str, cache: Path) -> list[Artifact]:
+    """Return the files of a set that `provide` would still need: to download, or at least to unpack."""
+    artifacts = artifacts_of([set])
+    needed = _needed(set, artifacts, cache)
+    return needed if _is_archive(set, artifacts) else missing(needed, cache)
+
+
+def _is_archive(set: str, artifacts: Sequence[Artifact]) -> bool:
+    return set == "postgres" or artifacts[0].extension != "jar"
+
+
+def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
+    """Return the files of a set that must be in the cache: an archive need not when it is unpacked."""
+    unpacked = _is_archive(set, artifacts) and is_unpacked(unpacked_folder(set, artifacts[0], cache))
+    return [] if unpacked else artifacts
+
+
+def _bytes_unpacked(set: str, artifacts: Sequence[Artifact]) -> int:
+    return int(_UNPACKED_TO_PACKED.get(set, 0) * sum(artifact.size for artifact in artifacts))
 
 
 def unpacked_folder(set: str, artifact: Artifact, cache: Path) -> Path:
@@ -71,8 +102,9 @@ def unpacked_folder(set: str, artifact: Artifact, cache: Path) -> Path:
     return cache / f"{set.replace('_', '-')}-{artifact.version}-{artifact.sha256[:8]}"
 
 
-def _unpacked(set: str, artifact: Artifact, archive: Path, cache: Path, progress: Progress | None) -> Path:
+def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | None) -> Path:
     into = unpacked_folder(set, artifact, cache)
+    archive = cached_path(artifact, cache)
     if is_unpacked(into):
         return into
     if progress is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import io
 import os
@@ -14,7 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from lakebed.errors import LakebedError, NotEnoughDisk
+from lakebed.errors import LakebedError
+from lakebed.provision.cache import refused
 
 # Written last, so a folder that has it is complete.
 _MARK = ".lakebed-complete"
@@ -27,7 +27,7 @@ class UnsafeArchive(LakebedError):
 
 def is_unpacked(into: Path) -> bool:
     """Return whether the folder is there and complete."""
-    return (into / _MARK).is_file()
+    return os.path.isfile(into / _MARK)
 
 
 def unpack_tar(archive: Path, into: Path) -> Path:
@@ -37,8 +37,8 @@ def unpack_tar(archive: Path, into: Path) -> Path:
 
     Raises:
         UnsafeArchive: a member is absolute, leads outside by `..` or a link, or is a device.
-        LakebedError: the file is no tar archive.
         NotEnoughDisk: the disk is full.
+        LakebedError: the file is no tar archive, or the cache may not be written to.
     """
 
     def fill(folder: Path) -> None:
@@ -89,13 +89,7 @@ def _unpack(archive: Path, into: Path, fill: Callable[[Path], None]) -> Path:
             f"delete it ({archive}); it is then fetched again",
         ) from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotEnoughDisk(
-                f"unpack {archive.name} into {into}",
-                f"the disk is full: {shutil.disk_usage(into.parent).free / 1e6:.1f} MB free",
-                "make room or set LAKEBED_CACHE to a folder on another disk",
-            ) from error
-        raise
+        raise refused(f"unpack {archive.name} into {into}", into.parent, error) from error
     return into
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from lakebed.errors import PortTaken, SettingsInvalid
 from lakebed.services import SERVICE_NAMES, Service
 from lakebed.services.definition import LOOPBACK
+from lakebed.stack.folders import NAME_OF_UP, StackFolder
+from lakebed.stack.process import ProcessIdentity
 
 PortsByService = dict[str, dict[str, int]]
 
@@ -82,35 +88,89 @@ def is_free(port: int) -> bool:
     return True
 
 
-def holder_of(port: int) -> str:
-    """Describe the process that listens on `port`, as far as this user may see it."""
+@dataclass(frozen=True)
+class Holder:
+    """Who listens on a port.
+
+    Attributes:
+        seen: who it is, as far as this user may see it.
+        remedy: how the port becomes free.
+    """
+
+    seen: str
+    remedy: str
+
+
+def holder_of(port: int) -> Holder:
+    """Find out who listens on `port`: a server of a stack, another process, or one that cannot be seen."""
+    for listener in _listeners(port):
+        with contextlib.suppress(psutil.Error):
+            return _server_of_a_stack(listener) or Holder(
+                f"{listener.name()} (pid {listener.pid}, user {listener.username()})", "end that process"
+            )
+    return Holder("a process of another user", "ask its user, or the machine's administrator, to end it")
+
+
+def is_held_by(port: int, process: psutil.Process) -> bool:
+    """Whether `process` or one of its children listens on `port`.
+
+    A server that another one has forestalled answers just as well: only this tells which it is.
+    """
+    return any(process == holder or process in holder.parents() for holder in _listeners(port))
+
+
+def _listeners(port: int) -> Iterator[psutil.Process]:
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.AccessDenied, PermissionError):
-        connections = []
+        return
     for connection in connections:
-        if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-            if connection.pid is None:
-                break
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (pid {process.pid}, user {process.username()})"
-    return "a process of another user"
+        if connection.status != psutil.CONN_LISTEN or connection.pid is None:
+            continue
+        if connection.laddr and connection.laddr.port == port:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield psutil.Process(connection.pid)
+
+
+def _server_of_a_stack(process: psutil.Process) -> Holder | None:
+    """Recognise a server by the folder it works in: its own, in the folder of its stack."""
+    try:
+        folder = Path(process.cwd())
+    except (psutil.AccessDenied, FileNotFoundError):
+        return None
+    for path in folder.parents:
+        stack = StackFolder(path)
+        supervisor = stack.recorded_processes().get("supervisor")
+        if supervisor is not None and path.stat().st_uid == os.geteuid():
+            service = folder.relative_to(path).parts[0]
+            seen = f"{service} of the stack in {path} (pid {process.pid})"
+            return Holder(seen, _way_to_end(path, supervisor))
+    return None
+
+
+def _way_to_end(stack: Path, supervisor: ProcessIdentity) -> str:
+    if stack.name != NAME_OF_UP and supervisor.process() is not None:
+        return f"let the tests or the demo it belongs to end, or end them with `kill {supervisor.pid}`"
+    # It also ends what killed supervisors have left in that folder.
+    return f"end that stack with `LAKEBED_DATA_FOLDER={shlex.quote(str(stack.parent))} lakebed down`"
 
 
 def _refuse_taken(fixed: Iterable[tuple[Service, int]]) -> None:
     seen: dict[int, str] = {}
-    problems = []
+    problems: list[str] = []
+    remedies: dict[str, None] = {}
     for service, number in fixed:
         if number in seen:
             problems.append(f"port {number} is asked for by both {seen[number]} and {service.name}")
         elif not is_free(number):
-            problems.append(f"port {number} ({service.name}) is held by {holder_of(number)}")
+            holder = holder_of(number)
+            problems.append(f"port {number} ({service.name}) is held by {holder.seen}")
+            remedies[holder.remedy] = None
         seen[number] = service.name
     if problems:
+        remedies["give the service another port (`lakebed up --port SERVICE=NUMBER`)"] = None
         raise PortTaken(
             "choose the ports of the services",
             "; ".join(problems),
-            "stop that process, or give the service another port (`lakebed up --port SERVICE=NUMBER`);"
-            " nothing was started",
+            f"{', or '.join(remedies)}; nothing was started",
         )
