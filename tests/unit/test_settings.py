@@ -31,6 +31,7 @@ def test_defaults() -> None:
         "ports": {},
         "spark_master": "local[2]",
         "spark_config": {},
+        "stack": "auto",
         "template_sql": None,
     }
 

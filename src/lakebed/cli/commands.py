@@ -21,8 +21,9 @@ from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
 from lakebed.services import service_named
 from lakebed.stack.addresses import Addresses
-from lakebed.stack.connection import StackConnection, find_stack, open_stack
-from lakebed.stack.folders import NAME_OF_UP
+from lakebed.stack.connection import StackConnection, end_stack, find_stack, open_stack
+from lakebed.stack.folders import NAME_OF_UP, stacks_folder
+from lakebed.stack.leftovers import find_leftovers
 
 NOT_RUNNING = "no stack runs"
 ALL_FLIGHTS = 336_776
@@ -36,8 +37,18 @@ def client_name() -> str:
 def _found(settings: Settings) -> StackConnection:
     connection = find_stack(settings, NAME_OF_UP, client_name())
     if connection is None:
-        raise StackFailed("find the running stack", NOT_RUNNING, "start one with `lakebed up`")
+        raise StackFailed("find the running stack", _no_stack(settings), "start one with `lakebed up`")
     return connection
+
+
+def _no_stack(settings: Settings) -> str:
+    """Say that no stack runs, or what is left of one."""
+    for leftover in find_leftovers(stacks_folder(settings.data_folder)):
+        if leftover.folder.path.name == NAME_OF_UP and leftover.processes:
+            way = "`lakebed up` takes them over, " if leftover.can_be_taken_over else ""
+            servers = ", ".join(f"{name} (pid {one.pid})" for name, one in leftover.processes.items())
+            return f"its supervisor was killed; still running: {servers}; {way}`lakebed down` ends them"
+    return NOT_RUNNING
 
 
 def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -74,14 +85,13 @@ def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) 
     settings = load_settings({"ports": ports or None, "memory_mb": memory_mb})
     for name in services:
         service_named(name)
-    connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True, keep=True)
-    is_new = not connection.status()["services"]
+    connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True)
     try:
         found = connection.start(services, settings, progress=RichProgress(), on_event=StateLines())
+        # Only now: whatever comes before this, a kill included, leaves nothing half started.
+        connection.keep()
     except BaseException:
-        # What was asked for did not come up: leave nothing half started, but no running stack stopped.
-        if is_new:
-            connection.stop()
+        connection.close()
         raise
     for name, value in Addresses(found).environment().items():
         if name.endswith(("_URL", "_URI", "_SERVERS", "_ENDPOINT", "POSTGRES_PORT")):
@@ -92,28 +102,27 @@ def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) 
 
 @lakebed.command()
 def down() -> None:
-    """Stop the running stack and delete its data."""
-    connection = find_stack(load_settings(), NAME_OF_UP, client_name())
-    if connection is None:
-        err.print(NOT_RUNNING)
-        return
+    """Stop the running stack and delete its data, also one whose supervisor was killed."""
     with err.status("stopping"):
-        connection.stop()
-    err.print("stopped")
+        ended = end_stack(load_settings(), NAME_OF_UP, client_name())
+    err.print("stopped" if ended else NOT_RUNNING)
 
 
 @lakebed.command()
 @click.option("--json", "as_json", is_flag=True, help="For a script; see docs/cli.md for the fields.")
 def status(as_json: bool) -> None:
     """Show the services of the running stack with their states."""
-    connection = find_stack(load_settings(), NAME_OF_UP, client_name())
+    settings = load_settings()
+    connection = find_stack(settings, NAME_OF_UP, client_name())
     content: dict[str, Any] = {"services": []} if connection is None else connection.status()
     if as_json:
         click.echo(json.dumps(content, indent=2))
     elif connection is None:
-        out.print(NOT_RUNNING)
+        out.print(_no_stack(settings))
     else:
         out.print(services_table(content["services"]))
+        for one in content["left"]:
+            out.print(f"could not be removed: {one['kind']} {one['name']}: {one['why']}", markup=False)
 
 
 @lakebed.command()

@@ -19,6 +19,7 @@ from lakebed.errors import (
     ServiceFailed,
     SettingsInvalid,
     StackFailed,
+    UnknownKind,
     UnknownService,
 )
 
@@ -34,6 +35,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, WRONG_USE),
     (click.Abort, INTERRUPTED),
     (UnknownService, WRONG_USE),
+    (UnknownKind, WRONG_USE),
     (SettingsInvalid, WRONG_USE),
     (PortTaken, MACHINE_LACKS),
     (NotEnoughMemory, MACHINE_LACKS),

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -59,6 +59,8 @@ class Settings(BaseSettings):
         spark_master: the Spark master of `spark_session`; every other part of the session's
             configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
+        stack: which servers tests use: "auto" for the kept ones (`lakebed up`, `pytest --lakebed-keep`) if
+            there are any, "own" for those of the test run alone.
         template_sql: file of SQL run once in the database that every test's database is cloned from.
     """
 
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     ports: dict[str, int] = Field(default_factory=dict)
     spark_master: str = Field(default="local[2]", min_length=1)
     spark_config: dict[str, str] = Field(default_factory=dict)
+    stack: Literal["auto", "own"] = "auto"
     template_sql: Path | None = None
 
     @field_validator("ports")

@@ -10,22 +10,25 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lakebed.errors
+from lakebed import __version__
 from lakebed.config.settings import Settings
-from lakebed.errors import LakebedError, StackFailed
+from lakebed.errors import CleanUpIncomplete, LakebedError, OtherVersion, StackFailed
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ensure_base_archive
 from lakebed.provision.progress import Progress
-from lakebed.provision.provide import provide
-from lakebed.services import service_named
+from lakebed.provision.provide import is_provided, provide
+from lakebed.services import Service, service_named
 from lakebed.stack.folders import StackFolder, stacks_folder
-from lakebed.stack.leftovers import sweep
+from lakebed.stack.ledger import Entry
+from lakebed.stack.leftovers import find_leftovers, sweep
 from lakebed.stack.ports import PortsByService
 from lakebed.stack.process import ProcessIdentity, last_lines
-from lakebed.stack.supervisor import SUPERVISOR
+from lakebed.stack.supervisor import PROTOCOL, SUPERVISOR
 from lakebed.waiting import wait_until
 
 SUPERVISOR_START_SECONDS = 30.0
@@ -41,18 +44,31 @@ def _ignore(event: dict[str, Any]) -> None:
 class StackConnection:
     """A lease on a stack (or, without a lease, a look at one). One thread at a time, but for `abort`."""
 
-    def __init__(self, folder: StackFolder, connection: socket.socket, *, client: str, lease: bool) -> None:
+    def __init__(self, folder: StackFolder, connection: socket.socket, asked: _Asked) -> None:
         self.folder = folder
-        self.client = client
+        self.client = asked.client
+        self.lease_given_up = not asked.lease
         self._connected: set[str] = set()
-        self._use(connection, lease=lease)
+        self._use(connection, asked)
 
-    def _use(self, connection: socket.socket, *, lease: bool) -> None:
+    def _use(self, connection: socket.socket, asked: _Asked) -> None:
         self._socket = connection
         self._lines = connection.makefile("rb")
         self._usable = True
-        self._send({"client": self.client, "lease": lease})
+        self._send({"protocol": PROTOCOL, **asdict(asked)})
+        self._check_version()
         self._read_answer(_ignore)
+
+    def _check_version(self) -> None:
+        greeting = self._read_line()
+        if greeting.get("protocol") != PROTOCOL:
+            version = greeting.get("version") or greeting.get("answer", {}).get("version", "unknown")
+            self.hang_up()
+            raise OtherVersion(
+                f"talk to the supervisor of the stack in {self.folder.path}",
+                f"it is of lakebed {version}, which this one ({__version__}) cannot talk to",
+                "`lakebed down` ends that stack",
+            )
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -68,15 +84,19 @@ class StackConnection:
             "start the stack again",
         )
 
+    def _read_line(self) -> dict[str, Any]:
+        try:
+            line = self._lines.readline()
+        except OSError as error:
+            raise self._gone() from error
+        if not line:
+            raise self._gone()
+        message: dict[str, Any] = json.loads(line)
+        return message
+
     def _read_answer(self, on_event: OnEvent) -> dict[str, Any]:
         while True:
-            try:
-                line = self._lines.readline()
-            except OSError as error:
-                raise self._gone() from error
-            if not line:
-                raise self._gone()
-            message: dict[str, Any] = json.loads(line)
+            message = self._read_line()
             if "error" in message:
                 raise _error_from_json(message["error"])
             if "answer" in message:
@@ -97,7 +117,7 @@ class StackConnection:
             connection = _connect(self.folder)
             if connection is None:
                 raise self._gone()
-            self._use(connection, lease=False)
+            self._use(connection, _Asked(self.client))
         try:
             self._send({"request": name, **fields})
             return self._read_answer(on_event)
@@ -108,8 +128,12 @@ class StackConnection:
             raise
 
     def abort(self) -> None:
-        """Give up what is being asked, and the lease; may be called from another thread."""
+        """Give up what is being asked, and the lease; may be called from another thread.
+
+        The supervisor then removes what this client has recorded.
+        """
         self._usable = False
+        self.lease_given_up = True
         # shutdown, not only close: `makefile` holds the socket open as well.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -134,9 +158,8 @@ class StackConnection:
         Returns:
             By service and port name, the number, for the whole stack.
         """
-        names = list(services)
-        asked: dict[str, Any] = {"services": names, "ports": settings.ports}
-        missing = [service_named(name) for name in self.request("plan", **asked)["missing"]]
+        asked: dict[str, Any] = {"services": list(services), "ports": settings.ports}
+        missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
             [service.jars for service in missing if service.jars],
@@ -149,6 +172,50 @@ class StackConnection:
         ports: PortsByService = self.request("start", on_event, **asked)["ports"]
         return ports
 
+    def _missing(self, asked: dict[str, Any]) -> list[Service]:
+        return [service_named(name) for name in self.request("plan", **asked)["missing"]]
+
+    def begin(self, services: Iterable[str], settings: Settings) -> None:
+        """Begin to start services and return at once; nothing is begun where something must be downloaded.
+
+        Whoever needs one calls `start`, which waits for it, and gets its errors.
+        """
+        asked: dict[str, Any] = {"services": list(services), "ports": settings.ports}
+        cache = cache_folder(settings.cache_folder)
+        jar_sets = [service.jars for service in self._missing(asked) if service.jars]
+        if is_provided(jar_sets, cache):
+            self.request("begin", **asked)
+
+    def keep(self) -> None:
+        """Let the stack go on when the last lease ends."""
+        self.request("keep")
+
+    def promise(self, what: str, memory_mb: int) -> None:
+        """Ask for memory, in MB, that a process of this client is going to take.
+
+        It counts as taken from when the client records that process.
+
+        Raises:
+            NotEnoughMemory: with a table of what takes how much.
+        """
+        self.request("promise", what=what, memory_mb=memory_mb)
+
+    def record(self, *entries: Entry) -> None:
+        """Tell what this client is about to make: it is removed when the client ends, however it does.
+
+        Raises:
+            UnknownKind: listing the known ones.
+        """
+        self.request("record", entries=entries)
+
+    def remove(self, *entries: Entry) -> None:
+        """Remove things, in this order, and return when they are gone. One that is not there is no error.
+
+        Raises:
+            CleanUpIncomplete: naming what could not be removed, and why.
+        """
+        _refuse_left(self.request("remove", entries=entries)["left"])
+
     def connected(self, service: str) -> None:
         """Tell that this client has used a service: the first client makes it RUNNING."""
         if service not in self._connected:
@@ -160,39 +227,76 @@ class StackConnection:
         return self.request("status")
 
     def stop(self) -> None:
-        """Stop the stack and return when its servers and its folder are gone."""
+        """Stop the stack and return when its servers and its folder are gone.
+
+        Raises:
+            DeadlinePassed: they are not.
+        """
         supervisor = self._supervisor()
         self.request("stop")
-        self._hang_up()
-        self._wait_for_end(supervisor)
+        self.hang_up()
+        _wait_for_end(self.folder, supervisor)
 
     def close(self) -> None:
-        """End the lease; if it was the last one on a stack that is not kept, wait for the end of that."""
+        """End the lease; if it was the last one on a stack that is not kept, wait for the end of that.
+
+        Raises:
+            CleanUpIncomplete: naming what this client, or the tests before it, made and could not be removed.
+        """
         supervisor = self._supervisor()
+        left: list[dict[str, str]] = []
         try:
-            stack_ends = bool(self.request("leave")["stack_ends"])
+            answer = self.request("leave")
+            stack_ends, left = bool(answer["stack_ends"]), answer["left"]
         except LakebedError:
             # The supervisor no longer listens: it is ending, or has ended.
             stack_ends = True
-        self._hang_up()
+        self.hang_up()
         if stack_ends and supervisor is not None and supervisor.process() is not None:
-            self._wait_for_end(supervisor)
+            _wait_for_end(self.folder, supervisor)
+        elif stack_ends and self.folder.path.exists():
+            # The supervisor was killed, and cannot clean up any more.
+            with _only_one_starts(self.folder.path.parent) as parent:
+                sweep(parent)
+        _refuse_left(left)
 
     def _supervisor(self) -> ProcessIdentity | None:
         return self.folder.recorded_processes().get(SUPERVISOR)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Close the connection; a lease ends without waiting for what that entails."""
         self.abort()
         self._lines.close()
         self._socket.close()
 
-    def _wait_for_end(self, supervisor: ProcessIdentity | None) -> None:
-        wait_until(
-            lambda: not self.folder.path.exists() and (supervisor is None or supervisor.process() is None),
-            f"the stack in {self.folder.path} to end",
-            deadline_seconds=SUPERVISOR_END_SECONDS,
-            explain=lambda: last_lines(self.folder.supervisor_log),
-            remedy="`lakebed doctor` shows what is left and how to end it",
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a client says of itself when it connects."""
+
+    client: str
+    lease: bool = False
+    tests: bool = False
+    keep: bool = False
+
+
+def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity | None) -> None:
+    wait_until(
+        lambda: not folder.path.exists() and (supervisor is None or supervisor.process() is None),
+        f"the stack in {folder.path} to end",
+        deadline_seconds=SUPERVISOR_END_SECONDS,
+        longest_pause_seconds=0.02,
+        explain=lambda: last_lines(folder.supervisor_log),
+        remedy="`lakebed doctor` shows what is left and how to end it",
+    )
+
+
+def _refuse_left(left: list[dict[str, str]]) -> None:
+    if left:
+        raise CleanUpIncomplete(
+            f"remove what was made in the stack ({len(left)} left)",
+            "\n".join(f"{one['kind']} {one['name']}: {one['why']}" for one in left),
+            "remove it by hand, or `lakebed down` for a fresh stack",
         )
 
 
@@ -203,45 +307,121 @@ def _error_from_json(content: dict[str, str]) -> LakebedError:
 
 
 def find_stack(settings: Settings, name: str, client: str) -> StackConnection | None:
-    """Connect, without a lease, to a stack that runs; None when there is none of that name."""
+    """Connect, without a lease, to a stack that runs; None when there is none of that name.
+
+    Raises:
+        OtherVersion: it is of a version of lakebed that this one cannot talk to.
+    """
     folder = StackFolder(stacks_folder(settings.data_folder) / name)
     connection = _connect(folder)
-    return None if connection is None else StackConnection(folder, connection, client=client, lease=False)
+    if connection is None:
+        return None
+    try:
+        return StackConnection(folder, connection, _Asked(client))
+    except OtherVersion:
+        raise
+    except StackFailed:
+        # It was ending just when this client came.
+        return None
+
+
+def is_kept(settings: Settings, name: str, client: str) -> bool:
+    """Whether there is a kept stack of that name, or one that can be taken over.
+
+    Raises:
+        OtherVersion: it is of a version of lakebed that this one cannot talk to.
+    """
+    connection = find_stack(settings, name, client)
+    if connection is not None:
+        try:
+            return bool(connection.status()["keep"])
+        finally:
+            connection.hang_up()
+    leftovers = find_leftovers(stacks_folder(settings.data_folder))
+    return any(leftover.can_be_taken_over for leftover in leftovers if leftover.folder.path.name == name)
 
 
 def open_stack(
-    settings: Settings, name: str, *, client: str, well_known_ports: bool = False, keep: bool = False
+    settings: Settings,
+    name: str,
+    *,
+    client: str,
+    well_known_ports: bool = False,
+    keep: bool = False,
+    tests: bool = False,
 ) -> StackConnection:
     """Take a lease on the stack `name`, starting its supervisor if it does not run.
+
+    A kept stack whose supervisor was killed is taken over: its servers go on, what clients had made in it is
+    removed.
 
     Args:
         name: of the stack; clients that give the same one share it.
         client: who asks, as `lakebed status` shows it.
         well_known_ports: for a new stack, the contract's ports; otherwise free ones.
-        keep: for a new stack, whether it goes on when the last lease ends.
+        keep: whether the stack goes on when the last lease ends.
+        tests: whether the client runs tests: when the last one that does has gone, a kept stack is brought
+            back to what it held before the first one came.
 
     Raises:
         StackFailed: the supervisor could not be started.
+        OtherVersion: the stack is of a version of lakebed that this one cannot talk to.
     """
-    with _only_one_starts(settings) as parent:
-        sweep(parent)
-        folder = StackFolder(parent / name)
-        connection = _connect(folder)
-        if connection is None:
-            _start_supervisor(folder, settings, well_known_ports=well_known_ports, keep=keep)
+    asked = _Asked(client, lease=True, tests=tests, keep=keep)
+    while True:
+        with _only_one_starts(settings.data_folder) as parent:
+            sweep(parent)
+            folder = StackFolder(parent / name)
             connection = _connect(folder)
-        if connection is None:
-            seen = f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}"
-            folder.remove()
-            raise StackFailed(f"start the stack in {folder.path}", seen, "run `lakebed doctor`")
-        return StackConnection(folder, connection, client=client, lease=True)
+            if connection is None:
+                _start_supervisor(folder, settings, well_known_ports=well_known_ports, keep=keep)
+                connection = _connect(folder)
+            if connection is None:
+                seen = f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}"
+                folder.remove()
+                raise StackFailed(f"start the stack in {folder.path}", seen, "run `lakebed doctor`")
+            supervisor = folder.recorded_processes().get(SUPERVISOR)
+        try:
+            return StackConnection(folder, connection, asked)
+        except OtherVersion:
+            raise
+        except StackFailed:
+            # It was ending just when this client came.
+            _wait_for_end(folder, supervisor)
+
+
+def end_stack(settings: Settings, name: str, client: str) -> bool:
+    """Stop a stack, also one whose supervisor was killed or is of another version of lakebed.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        DeadlinePassed: it does not end.
+    """
+    folder = StackFolder(stacks_folder(settings.data_folder) / name)
+    try:
+        connection = find_stack(settings, name, client)
+    except OtherVersion:
+        supervisor = folder.recorded_processes().get(SUPERVISOR)
+        process = None if supervisor is None else supervisor.process()
+        if process is None:
+            raise
+        process.terminate()
+        _wait_for_end(folder, supervisor)
+        return True
+    if connection is not None:
+        connection.stop()
+        return True
+    with _only_one_starts(settings.data_folder) as parent:
+        return any(leftover.folder == folder for leftover in sweep(parent, kept=name))
 
 
 @contextlib.contextmanager
-def _only_one_starts(settings: Settings) -> Iterator[Path]:
+def _only_one_starts(data_folder: Path | None) -> Iterator[Path]:
     """Hold a lock on the folder of all stacks, so that two clients never start one stack twice."""
     while True:
-        parent = stacks_folder(settings.data_folder)
+        parent = stacks_folder(data_folder)
         descriptor = os.open(parent, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -273,14 +453,16 @@ def _absolute_python_path() -> dict[str, str]:
 
 def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
     folder.make()
-    request = {
-        "settings": settings.model_dump(mode="json"),
-        "well_known_ports": well_known_ports,
-        "keep": keep,
-    }
-    folder.request.touch(mode=0o600)
-    folder.request.write_text(json.dumps(request))
-    with folder.supervisor_log.open("wb") as log:
+    folder.socket.unlink(missing_ok=True)
+    if not folder.ledger.exists():
+        request = {
+            "protocol": PROTOCOL,
+            "settings": settings.model_dump(mode="json"),
+            "well_known_ports": well_known_ports,
+            "keep": keep,
+        }
+        folder.record_request(request)
+    with folder.supervisor_log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lakebed.stack.supervisor", str(folder.path)],
             stdin=subprocess.DEVNULL,
@@ -292,7 +474,11 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
         )
 
     def is_ready() -> bool:
-        return folder.socket.exists() or process.poll() is not None
+        # The file is there a moment before anybody listens on it.
+        connection = _connect(folder)
+        if connection is not None:
+            connection.close()
+        return connection is not None or process.poll() is not None
 
     wait_until(
         is_ready,

@@ -9,9 +9,11 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from lakebed.errors import StackFailed
 from lakebed.stack.process import ProcessIdentity
@@ -64,6 +66,14 @@ def remove_if_empty(folder: Path) -> None:
             os.close(descriptor)
 
 
+class Progress(IntEnum):
+    """How far a service has come that was started in a folder."""
+
+    NOTHING = 0
+    PREPARED = 1
+    COMPLETE = 2
+
+
 @dataclass(frozen=True)
 class StackFolder:
     """The folder of one stack."""
@@ -85,6 +95,11 @@ class StackFolder:
         """What the supervisor was started with."""
         return self.path / "request.json"
 
+    @property
+    def ledger(self) -> Path:
+        """What clients made in the stack."""
+        return self.path / "ledger.jsonl"
+
     def log(self, service: str) -> Path:
         """The log file of a service."""
         return self.path / f"{service}.log"
@@ -98,12 +113,49 @@ class StackFolder:
         self.path.mkdir(exist_ok=True)
         self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
+    def _write(self, record: str, content: object) -> None:
+        """Write a record so that it is never seen half written."""
+        unfinished = self.path / f"{record}.new"
+        unfinished.write_text(json.dumps(content))
+        unfinished.replace(self.path / record)
+
+    def record_request(self, request: Mapping[str, object]) -> None:
+        """Write down what the supervisor is started with, for its user only."""
+        (self.path / "request.json.new").touch(mode=0o600)
+        self._write("request.json", request)
+
+    def recorded_request(self) -> dict[str, Any] | None:
+        """Return what the supervisor was started with; None if that cannot be read."""
+        try:
+            content = json.loads(self.request.read_text())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def record_ports(self, ports: Mapping[str, Mapping[str, int]]) -> None:
+        """Write down the ports of every service."""
+        self._write("ports.json", ports)
+
+    def recorded_ports(self) -> dict[str, dict[str, int]]:
+        """Return the ports of every service; none if they cannot be read."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            content = json.loads((self.path / "ports.json").read_text())
+            return {service: dict(ports) for service, ports in content.items()}
+        return {}
+
+    def record_progress(self, service: str, progress: Progress) -> None:
+        """Write down how far a service has come."""
+        self._write(f"{service}.progress.json", progress.name)
+
+    def progress(self, service: str) -> Progress:
+        """Return how far a service has come."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return Progress[json.loads((self.path / f"{service}.progress.json").read_text())]
+        return Progress.NOTHING
+
     def record_process(self, name: str, identity: ProcessIdentity) -> None:
         """Write down a process, so that it can be found and ended if the supervisor is killed."""
-        record = self.path / f"{name}.process.json"
-        unfinished = record.with_suffix(".new")
-        unfinished.write_text(json.dumps(asdict(identity)))
-        unfinished.replace(record)
+        self._write(f"{name}.process.json", asdict(identity))
 
     def forget_process(self, name: str) -> None:
         """Remove the record of a process that has ended."""
@@ -126,7 +178,7 @@ class StackFolder:
 
     def _remove_outside_files(self) -> None:
         for record in self.path.glob("*.outside.json"):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, TypeError):
                 for file in json.loads(record.read_text()):
                     Path(file).unlink(missing_ok=True)
 

@@ -42,6 +42,11 @@ class ProcessIdentity:
         except psutil.NoSuchProcess:
             return None
 
+    def wait(self) -> int | None:
+        """Return when the process has ended, with its exit code if this process may know it."""
+        process = self.process()
+        return None if process is None else process.wait()
+
 
 def start_process(
     command: Sequence[str],

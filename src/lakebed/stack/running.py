@@ -11,7 +11,7 @@ from pathlib import Path
 from lakebed.errors import DeadlinePassed, ServiceFailed
 from lakebed.lifecycle import ServiceLifecycle, ServiceState
 from lakebed.services import Place, Service
-from lakebed.stack.folders import StackFolder
+from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.process import ProcessIdentity, end_process, last_lines, resident_mb, start_process
 from lakebed.waiting import wait_until
 
@@ -42,9 +42,8 @@ class RunningService:
         self._folder = folder
         self._check_interval_seconds = check_interval_seconds
         self._on_change = on_change
+        # None where the process was started by a supervisor that was killed: it is not a child of this one.
         self._process: subprocess.Popen[bytes] | None = None
-        self._prepared = False
-        self._completed = False
         self._identity: ProcessIdentity | None = None
         # Start, stop and the watcher of the process's end change the state from different threads.
         self._lock = threading.RLock()
@@ -64,18 +63,36 @@ class RunningService:
         started = time.monotonic()
         self._change(self.lifecycle.start)
         try:
-            if not self._prepared:
-                self.service.prepare(self.place)
-                self._prepared = True
+            self._prepare()
             self._launch()
             self._wait_for_health()
-            if not self._completed:
-                self.service.complete(self.place)
-                self._completed = True
+            self.service.complete(self.place)
+            self._folder.record_progress(self.service.name, Progress.COMPLETE)
         except BaseException as error:
             self._give_up(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         self.seconds_to_start = time.monotonic() - started
+        self._change(self.lifecycle.check_passed)
+
+    def _prepare(self) -> None:
+        if self._folder.progress(self.service.name) < Progress.PREPARED:
+            self.service.prepare(self.place)
+            self._folder.record_progress(self.service.name, Progress.PREPARED)
+
+    def take_over(self, identity: ProcessIdentity) -> None:
+        """Go on with a process that a killed supervisor has started, and return when it is healthy.
+
+        Raises:
+            ServiceFailed: as for `start`; the process has been ended then.
+        """
+        self._identity = identity
+        self._change(lambda: self.lifecycle.start("taken over from a supervisor that was killed"))
+        try:
+            self._wait_for_health()
+        except BaseException as error:
+            self._give_up(str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise
+        threading.Thread(target=self._watch, args=(None, identity), daemon=True).start()
         self._change(self.lifecycle.check_passed)
 
     def _launch(self) -> None:
@@ -90,14 +107,14 @@ class RunningService:
                 owner=self.place.owner,
             )
             self._process = process
-            self._identity = ProcessIdentity.of(process.pid)
-            self._folder.record_process(self.service.name, self._identity)
+            self._identity = identity = ProcessIdentity.of(process.pid)
+            self._folder.record_process(self.service.name, identity)
             self._folder.record_outside_files(self.service.name, self.service.outside_files(self.place))
-        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
+        threading.Thread(target=self._watch, args=(process, identity), daemon=True).start()
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, process: subprocess.Popen[bytes] | None, identity: ProcessIdentity) -> None:
         """Wait for the process to end, however it does, and put it on record."""
-        exit_code = process.wait()
+        exit_code = process.wait() if process is not None else identity.wait()
         with self._lock:
             self._folder.forget_process(self.service.name)
             if self.lifecycle.state is not ServiceState.STOPPED:
@@ -133,10 +150,11 @@ class RunningService:
     _last_refusal = ""
 
     def _is_healthy(self) -> bool:
-        assert self._process is not None
-        exit_code = self._process.poll()
-        if exit_code is not None:
-            raise _Exited(f"exit code {exit_code}")
+        if self._process is not None:
+            if self._process.poll() is not None:
+                raise _Exited(f"exit code {self._process.returncode}")
+        elif self._identity is None or self._identity.process() is None:
+            raise _Exited("exit code unknown")
         try:
             self.service.check(self.place)
         except Exception as error:  # every kind of refusal means "not yet"; the last one is reported
@@ -167,9 +185,10 @@ class RunningService:
                 self._change(lambda: self.lifecycle.terminated(reason=reason))
 
     def _end(self) -> None:
-        if self._identity is not None and self._process is not None:
+        if self._identity is not None:
             end_process(self._identity, self.service.stop_signal, STOP_PATIENCE_SECONDS)
-            self._process.wait(STOP_PATIENCE_SECONDS)
+            if self._process is not None:
+                self._process.wait(STOP_PATIENCE_SECONDS)
             self._folder.forget_process(self.service.name)
 
     def _change(self, happen: Callable[[], object]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,11 +17,12 @@ from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
 from lakebed.services import SERVICES, Place, Service, service_named
-from lakebed.stack.folders import StackFolder
+from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.plan import services_for
 from lakebed.stack.ports import PortsByService, choose_ports
+from lakebed.stack.process import end_process
 from lakebed.stack.room import check_disk, check_memory
-from lakebed.stack.running import RunningService
+from lakebed.stack.running import STOP_PATIENCE_SECONDS, RunningService
 from lakebed.stack.unprivileged import readable_software, unprivileged_owner
 
 # C1 only: a test's servers are too short-lived for C2 to pay. Serial: the least memory and start-up time.
@@ -37,7 +40,14 @@ class Stack:
     """The running services of one stack folder. Methods may be called from several threads."""
 
     def __init__(
-        self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, on_change: OnChange
+        self,
+        folder: StackFolder,
+        settings: Settings,
+        *,
+        well_known_ports: bool,
+        on_change: OnChange,
+        on_healthy: Callable[[str], None],
+        memory_of_clients: Callable[[], tuple[dict[str, int], dict[str, int]]],
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -45,6 +55,8 @@ class Stack:
         self._cache = cache_folder(settings.cache_folder)
         self._well_known_ports = well_known_ports
         self._on_change = on_change
+        self._on_healthy = on_healthy
+        self._memory_of_clients = memory_of_clients
         self._ports: PortsByService = {}
         self._class_data: dict[str, ClassData] = {}
         self._starts: dict[str, Future[None]] = {}
@@ -92,10 +104,28 @@ class Stack:
             chosen=chosen_ports,
             taken=taken,
         )
-        check_memory(missing, self.settings.memory_mb)
+        self.check_memory({service.name: service.memory_mb for service in missing})
         if missing:
             check_disk(self.folder.path, self.settings.free_disk_mb)
         return ports
+
+    def check_memory(self, asked: Mapping[str, int]) -> None:
+        """Refuse what needs more memory than there is, what has been promised before being counted in.
+
+        Args:
+            asked: by what for, the MB.
+
+        Raises:
+            NotEnoughMemory: with a table.
+        """
+        promised, used = self._memory_of_clients()
+        for name, start in self._starts.items():
+            running = self.running[name]
+            if not start.done():
+                promised[name] = running.service.memory_mb
+            elif running.lifecycle.state is not ServiceState.STOPPED:
+                used[name] = running.service.memory_mb
+        check_memory(asked, promised=promised, running=used, budget_mb=self.settings.memory_mb)
 
     def ensure(self, names: Iterable[str], chosen_ports: Mapping[str, int]) -> list[Future[None]]:
         """Start what is not up yet of `names` and what they need; `chosen_ports` as for `missing`.
@@ -110,6 +140,7 @@ class Stack:
                 raise StackFailed("start services", "the stack is being stopped", "start a new one")
             missing = self._not_started([service.name for service in asked])
             self._ports.update(self._check(missing, chosen_ports))
+            self.folder.record_ports(self._ports)
             jar_sets = [service.jars for service in missing if service.jars]
             provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
             for service in missing:
@@ -119,16 +150,46 @@ class Stack:
             return [self._starts[service.name] for service in asked]
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
-        if service.name in self.running:
-            # It ended before; it goes on with its data, its ports and its history.
-            return
-        place = self._place(service, provisions)
-        self.running[service.name] = RunningService(
-            service, place, self.folder, self.settings.check_interval_seconds, self._on_change
-        )
+        if service.name not in self.running:
+            place = self._place(service, provisions)
+            self.running[service.name] = RunningService(
+                service, place, self.folder, self.settings.check_interval_seconds, self._on_change
+            )
+        elif self.folder.progress(service.name) is Progress.NOTHING:
+            self.running[service.name].place = self._place(service, provisions)
+        # Else it ended before; it goes on with its data, its ports and its history.
+
+    def take_over(self) -> list[LakebedError]:
+        """Go on with the servers that a killed supervisor of this folder has left.
+
+        One that was not complete yet is ended; it is started afresh by whoever asks for it.
+
+        Returns:
+            What could not be taken over.
+        """
+        self._ports = self.folder.recorded_ports()
+        recorded = self.folder.recorded_processes()
+        known = [service for service in SERVICES if service.name in self._ports]
+        for service in known:
+            if self.folder.progress(service.name) is not Progress.COMPLETE and service.name in recorded:
+                end_process(recorded.pop(service.name), signal.SIGKILL, STOP_PATIENCE_SECONDS)
+        complete = [service for service in known if self.folder.progress(service.name) is Progress.COMPLETE]
+        jar_sets = [service.jars for service in complete if service.jars]
+        provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
+        for service in complete:
+            self._prepare_to_run(service, provisions)
+            identity = recorded.get(service.name)
+            if identity is not None and identity.process() is not None:
+                take_over = self.running[service.name].take_over
+                self._starts[service.name] = self._pool.submit(take_over, identity)
+        errors = [start.exception() for start in self._starts.values()]
+        return [error for error in errors if isinstance(error, LakebedError)]
 
     def _place(self, service: Service, provisions: Provisions) -> Place:
         folder = self.folder.service_folder(service.name)
+        if folder.exists() and self.folder.progress(service.name) is Progress.NOTHING:
+            # What a start that failed has left would be in the way of the next one.
+            shutil.rmtree(folder)
         folder.mkdir(mode=0o711, exist_ok=True)
         owner = unprivileged_owner() if service.refuses_root else None
         software = None
@@ -165,6 +226,7 @@ class Stack:
         for needed in service.waits_for:
             self._starts[needed].result()
         self.running[service.name].start()
+        self._on_healthy(service.name)
 
     def stop(self, reason: str) -> list[LakebedError]:
         """Stop every service, those that need others first; goes on after a failure.
@@ -192,6 +254,13 @@ class Stack:
             if self.running[name].seconds_to_start is not None:
                 adopt(data)
         return failures
+
+    def places(self) -> dict[str, Place]:
+        """Return, by name, the places of the services that are up."""
+        up = (ServiceState.HEALTHY, ServiceState.RUNNING)
+        return {
+            name: running.place for name, running in self.running.items() if running.lifecycle.state in up
+        }
 
     @property
     def ports(self) -> PortsByService:

@@ -1,8 +1,9 @@
 """The supervisor: a small process that owns the servers of one stack and hands out leases on it.
 
 A client holds a lease as long as its connection to the unix socket is open; the kernel closes it when the
-client dies, however it dies. When the last lease ends and the stack is not kept, the supervisor stops the
-servers, deletes the stack's folder and ends.
+client dies, however it dies. What it had recorded in the ledger and is still there is removed then. When the
+last lease ends and the stack is not kept, the supervisor stops the servers, deletes the stack's folder and
+ends. A kept stack is brought back to what it held before its tests came, when the last of them has gone.
 
 Started by `lakebed.stack.connection`; run as `python -m lakebed.stack.supervisor FOLDER`.
 """
@@ -19,15 +20,19 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lakebed.config.settings import Settings
 from lakebed.errors import LakebedError, StackFailed
 from lakebed.stack.folders import StackFolder, remove_if_empty
+from lakebed.stack.ledger import Entry, Ledger
 from lakebed.stack.process import ProcessIdentity
+from lakebed.stack.resources import PROCESS, Left, Resources, check_kind
 from lakebed.stack.running import RunningService
 from lakebed.stack.stack import Stack
 
@@ -37,7 +42,29 @@ Event = dict[str, Any]
 Send = Callable[[Event], None]
 
 SUPERVISOR = "supervisor"
+# Raised whenever a request, an answer or a file in the stack's folder changes its meaning.
+PROTOCOL = 2
+FIRST_LEASE_SECONDS = 30.0
 _PEER_CHECK_SECONDS = 0.1
+
+
+@dataclass
+class Lease:
+    """What a client holds as long as it is connected.
+
+    Attributes:
+        client: who it is, for `lakebed status`.
+        tests: whether it runs tests: the stack is brought back to what it was when the last such lease ends.
+        holder: its name in the ledger.
+        promised: by what for, the memory in MB that its own processes may take.
+        uses_promised: whether they run by now.
+    """
+
+    client: str
+    tests: bool
+    holder: str = field(default_factory=lambda: uuid.uuid4().hex)
+    promised: dict[str, int] = field(default_factory=dict)
+    uses_promised: bool = False
 
 
 class Supervisor:
@@ -47,12 +74,39 @@ class Supervisor:
         self, folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool
     ) -> None:
         self.folder = folder
-        self.stack = Stack(folder, settings, well_known_ports=well_known_ports, on_change=self._changed)
+        self.stack = Stack(
+            folder,
+            settings,
+            well_known_ports=well_known_ports,
+            on_change=self._changed,
+            on_healthy=self._is_healthy,
+            memory_of_clients=self._memory_of_clients,
+        )
         self.keep = keep
         self.ended = threading.Event()
-        self._leases: dict[int, str] = {}
+        self.left: list[Left] = []
+        self._resources = Resources(folder.path, self.stack.places)
+        self._ledger = Ledger.read(folder.ledger) if folder.ledger.exists() else Ledger(folder.ledger)
+        self._leases: list[Lease] = []
+        self._first_lease = threading.Event()
         self._listeners: list[queue.SimpleQueue[Event]] = []
         self._lock = threading.Lock()
+        self._ledger_lock = threading.Lock()
+        # Held while things are removed at the end of a lease: tests that come meanwhile wait for it.
+        self._cleaning = threading.Lock()
+
+    def take_over(self) -> None:
+        """Go on with the servers a killed supervisor has left; remove what its clients had made."""
+        for error in self.stack.take_over():
+            logger.error("%s", error)
+        self._remove(self._ledger.entries())
+        self._return_to_baselines()
+
+    def end_unless_used(self) -> None:
+        """End, unless the client that started this supervisor comes: it may have been killed meanwhile."""
+        if not self._first_lease.wait(FIRST_LEASE_SECONDS):
+            logger.warning("no client came in %s s", FIRST_LEASE_SECONDS)
+            self.ended.set()
 
     def _changed(self, running: RunningService) -> None:
         last = running.lifecycle.history[-1]
@@ -63,43 +117,132 @@ class Supervisor:
             for listener in self._listeners:
                 listener.put(event)
 
-    def lease(self, lease: int, client: str) -> None:
-        """Open a lease for a client."""
+    def _is_healthy(self, service: str) -> None:
+        """Note what a service holds that has started while tests are there."""
         with self._lock:
-            self._leases[lease] = client
+            tests = any(lease.tests for lease in self._leases)
+        with self._ledger_lock:
+            if self.keep and tests and service not in self._ledger.baselines:
+                self._ledger.set_baseline(service, self._resources.present(service))
 
-    def end_lease(self, lease: int) -> None:
-        """End a lease; the last one ends the stack, unless it is kept."""
-        with self._lock:
-            client = self._leases.pop(lease, None)
-            last = client is not None and not self._leases and not self.keep
-        if client is not None:
-            logger.info("lease of %s ended", client)
+    def lease(self, client: str, *, tests: bool, keep: bool) -> Lease:
+        """Open a lease for a client; the first one with tests finds out what is there before them."""
+        lease = Lease(client, tests)
+        with self._cleaning:
+            with self._lock:
+                first = tests and not any(other.tests for other in self._leases)
+                self._leases.append(lease)
+                self._first_lease.set()
+                if keep:
+                    self._keep()
+            if first and self.keep:
+                with self._ledger_lock:
+                    self._ledger.start_anew()
+                    self._resources.note_baselines(self._ledger)
+        return lease
+
+    def _keep(self) -> None:
+        if not self.keep:
+            self.keep = True
+            self.folder.record_request({**(self.folder.recorded_request() or {}), "keep": True})
+
+    def end_lease(self, lease: Lease) -> list[Left]:
+        """End a lease and remove what its client made; the last one ends the stack, unless it is kept.
+
+        Returns:
+            What could not be removed. Empty for a lease that has ended before.
+        """
+        with self._cleaning:
+            with self._lock:
+                if lease not in self._leases:
+                    return []
+                self._leases.remove(lease)
+                last = not self._leases and not self.keep
+                last_tests = lease.tests and not any(other.tests for other in self._leases)
+            entries = self._ledger.entries(lease.holder)
+            logger.info("lease of %s ended, %d things to remove", lease.client, len(entries))
+            if last:
+                # The servers go, and with them what they hold.
+                entries = [entry for entry in entries if entry.kind == PROCESS]
+            lefts = self._remove(entries)
+            if last_tests and self.keep:
+                lefts += self._return_to_baselines()
+            self.left += lefts
         if last:
             self.ended.set()
+        return lefts
 
-    def answer(self, lease: int, request: Event, send: Send, client_is_gone: Callable[[], bool]) -> Event:
+    def _remove(self, entries: list[Entry]) -> list[Left]:
+        lefts = self._resources.remove(entries)
+        for left in lefts:
+            logger.warning("could not remove %s: %s", left.entry, left.why)
+        with self._ledger_lock:
+            self._ledger.forget(set(entries) - {left.entry for left in lefts})
+        return lefts
+
+    def _return_to_baselines(self) -> list[Left]:
+        lefts = self._resources.return_to(self._ledger.baselines)
+        for left in lefts:
+            logger.warning("could not bring back %s: %s", left.entry, left.why)
+        return lefts
+
+    def answer(self, lease: Lease, request: Event, send: Send, client_is_gone: Callable[[], bool]) -> Event:
         """Do what a request asks and return its answer."""
         name = request["request"]
         services = request.get("services", [])
         if name == "plan":
             missing = self.stack.missing(services, request["ports"])
             return {"missing": [service.name for service in missing]}
+        if name == "begin":
+            self.stack.ensure(services, request["ports"])
+            return {}
         if name == "start":
             return self._start(services, request["ports"], send, client_is_gone)
         if name == "connected":
             self.stack.running[request["service"]].client_connected(request["client"])
             return {}
+        if name == "keep":
+            self._keep()
+            return {}
+        if name == "promise":
+            return self._promise(lease, str(request["what"]), int(request["memory_mb"]))
+        if name == "record":
+            return self._record(lease, [Entry(*entry) for entry in request["entries"]])
+        if name == "remove":
+            return {"left": to_json(self._remove([Entry(*entry) for entry in request["entries"]]))}
         if name == "status":
             return self._status()
         if name == "leave":
-            self.end_lease(lease)
-            return {"stack_ends": self.ended.is_set()}
+            lefts = self.end_lease(lease)
+            return {"stack_ends": self.ended.is_set(), "left": to_json(lefts)}
         if name == "stop":
             self.keep = False
             self.ended.set()
             return {}
         raise StackFailed(f"answer the request {name!r}", "the supervisor does not know it")
+
+    def _promise(self, lease: Lease, what: str, memory_mb: int) -> Event:
+        with self._lock:
+            self.stack.check_memory({what: memory_mb})
+            lease.promised[what] = memory_mb
+        return {}
+
+    def _memory_of_clients(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return, by what for, the MB that clients were promised, and those that are in use by now."""
+        promised: dict[str, int] = {}
+        used: dict[str, int] = {}
+        for lease in list(self._leases):
+            (used if lease.uses_promised else promised).update(lease.promised)
+        return promised, used
+
+    def _record(self, lease: Lease, entries: list[Entry]) -> Event:
+        for entry in entries:
+            check_kind(entry.kind)
+        with self._ledger_lock:
+            self._ledger.record(lease.holder, entries)
+        if any(entry.kind == PROCESS for entry in entries):
+            lease.uses_promised = True
+        return {}
 
     def _start(
         self, services: list[str], ports: dict[str, int], send: Send, client_is_gone: Callable[[], bool]
@@ -133,11 +276,12 @@ class Supervisor:
 
     def _status(self) -> Event:
         with self._lock:
-            clients = list(self._leases.values())
+            clients = [lease.client for lease in self._leases]
         return {
             "folder": str(self.folder.path),
             "pid": os.getpid(),
             "keep": self.keep,
+            "left": to_json(self.left),
             "clients": clients,
             "services": [running.describe() for running in self.stack.running.values()],
             "ports": self.stack.ports,
@@ -151,20 +295,25 @@ class _Handler(socketserver.StreamRequestHandler):
         server = self.server
         assert isinstance(server, _Server)
         supervisor = server.supervisor
-        lease = id(self)
+        lease: Lease | None = None
         try:
             hello = json.loads(self.rfile.readline())
+            self._send({"protocol": PROTOCOL, "version": server.version, "pid": os.getpid()})
+            if hello.get("protocol") != PROTOCOL:
+                return
+            client = str(hello["client"])
             if hello["lease"]:
-                supervisor.lease(lease, str(hello["client"]))
-            self._send({"answer": {"pid": os.getpid(), "version": server.version}})
+                lease = supervisor.lease(client, tests=bool(hello["tests"]), keep=bool(hello["keep"]))
+            self._send({"answer": {}})
             for line in self.rfile:
-                self._send(self._answered(supervisor, lease, json.loads(line)))
-        except (OSError, ValueError, KeyError) as error:
+                self._send(self._answered(supervisor, lease or Lease(client, False), json.loads(line)))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             logger.info("connection ended: %r", error)
         finally:
-            supervisor.end_lease(lease)
+            if lease is not None:
+                supervisor.end_lease(lease)
 
-    def _answered(self, supervisor: Supervisor, lease: int, request: Event) -> Event:
+    def _answered(self, supervisor: Supervisor, lease: Lease, request: Event) -> Event:
         try:
             return {"answer": supervisor.answer(lease, request, self._send, self._client_is_gone)}
         except LakebedError as error:
@@ -197,6 +346,11 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         super().__init__(str(path), _Handler)
 
 
+def to_json(lefts: Iterable[Left]) -> list[dict[str, str]]:
+    """Return what could not be removed as it goes over the socket."""
+    return [left.to_json() for left in lefts]
+
+
 def error_to_json(error: LakebedError) -> dict[str, str]:
     """Return an error as it goes over the socket: its type's name and its three parts."""
     return {
@@ -215,6 +369,7 @@ def main(path: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     request = json.loads(folder.request.read_text())
+    takes_over = folder.ledger.exists()
     supervisor = Supervisor(
         folder,
         Settings.model_validate(request["settings"]),
@@ -224,10 +379,16 @@ def main(path: Path) -> None:
     folder.record_process(SUPERVISOR, ProcessIdentity.of(os.getpid()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.ended.set())
+    folder.socket.unlink(missing_ok=True)
     previous_mask = os.umask(0o077)
     server = _Server(folder.socket, supervisor, __version__)
     os.umask(previous_mask)
+    if takes_over:
+        # Clients can connect already, and wait.
+        supervisor.take_over()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    if not supervisor.keep:
+        threading.Thread(target=supervisor.end_unless_used, daemon=True).start()
     supervisor.ended.wait()
     folder.socket.unlink(missing_ok=True)
     for failure in supervisor.stack.stop("the last client has gone, or a stop was asked for"):

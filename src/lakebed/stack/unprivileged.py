@@ -48,6 +48,8 @@ def readable_software(software: Path, folder: Path) -> Path:
     if all(parent.stat().st_mode & stat.S_IXOTH for parent in (software, *software.parents)):
         return software
     copy = folder / "software"
+    if copy.exists():
+        return copy
     shutil.copytree(software, copy, symlinks=True, copy_function=_link_or_copy)
     for place in (copy, *copy.rglob("*")):
         if not place.is_symlink():
