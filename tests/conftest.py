@@ -1,8 +1,9 @@
-"""What all tests share: folders for stacks of their own, and the environment of processes they start."""
+"""What all tests share: folders for stacks of their own, the environment of processes, runs inside a test."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 import lakebed
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
+from lakebed.waiting import wait_until
 
 pytest_plugins = ["pytester"]
 
@@ -26,6 +28,7 @@ if "PYTHONPATH" in os.environ:
     )
 
 NewFolder = Callable[[], AbstractContextManager[Path]]
+RunTests = Callable[..., pytest.RunResult]
 
 
 def processes_that_name(folder: Path) -> list[psutil.Process]:
@@ -47,9 +50,14 @@ def _folder_for_stacks() -> Iterator[Path]:
     stacks = base / "stacks"
     try:
         yield stacks
-        processes = processes_that_name(stacks)
-        left = sorted(stacks.iterdir()) if stacks.exists() else []
-        assert (processes, left) == ([], [])
+        # A supervisor whose last client was killed ends by itself, a moment after its stack is gone.
+        wait_until(
+            lambda: not processes_that_name(stacks),
+            "every process of the test's stacks to end",
+            deadline_seconds=15,
+            explain=lambda: str(processes_that_name(stacks)),
+        )
+        assert not stacks.exists() or list(stacks.iterdir()) == []
     finally:
         for process in processes_that_name(stacks):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -90,3 +98,34 @@ def child_environment() -> Callable[[Path], dict[str, str]]:
         }
 
     return environment
+
+
+@pytest.fixture
+def run_tests(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    stacks: Path,
+    child_environment: Callable[[Path], dict[str, str]],
+) -> RunTests:
+    """Run pytest on files in a process and with a stack of its own.
+
+    Called with options for pytest and, by name, the contents of `<name>.py`. When the test is over, nothing
+    of the inner stack may be left.
+    """
+    for name, value in child_environment(stacks).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LAKEBED_STACK", raising=False)
+    # Installed, lakebed is found by its entry point.
+    installed = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
+    plugin = [] if "lakebed" in installed else ["-p", "lakebed.pytest_plugin"]
+
+    def run(*options: str, **files: str) -> pytest.RunResult:
+        pytester.makepyfile(**files)
+        return pytester.runpytest_subprocess(
+            # In the order they are written.
+            *("-p", "no:cacheprovider", "-p", "no:randomly"),
+            *plugin,
+            *options,
+        )
+
+    return run

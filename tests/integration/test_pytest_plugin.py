@@ -132,7 +132,7 @@ def test_too_little_memory_is_the_tests_error_with_the_table(run_tests: Any) -> 
     result = run_tests("--lakebed-set", "memory_mb=10", test_inner="def test_it(postgres_connection): ...")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*NotEnoughMemory: start 1 services*", "*postgres * MB*", "*there is * 10 MB*"]
+        ["*NotEnoughMemory: find memory for postgres*", "*postgres * MB*", "*there is * 10 MB*"]
     )
 
 

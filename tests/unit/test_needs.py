@@ -26,7 +26,7 @@ def needed(pytester: pytest.Pytester, *tests: str) -> list[str]:
 
 
 def test_every_fixture_of_the_contract_has_its_services() -> None:
-    assert set(SERVICES_OF_FIXTURES) == set(_FIXTURES)
+    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors"}
 
 
 def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> None:
@@ -96,6 +96,12 @@ def test_a_mark_that_looks_like_ours_is_refused_with_ours(pytester: pytest.Pytes
     message = refused(pytester, mark)
     assert f"'{mark}'" in message
     assert f"known marks: {', '.join(MARKS)}" in message
+
+
+@pytest.mark.parametrize("avro", [True, False])
+def test_avro_needs_the_registry(pytester: pytest.Pytester, avro: bool) -> None:
+    tests = f"@pytest.mark.debezium(avro={avro})\ndef test_a(debezium_connector): ..."
+    assert ("schema-registry" in needed(pytester, tests)) is avro
 
 
 def test_a_known_field_and_other_marks_are_left_alone(pytester: pytest.Pytester) -> None:

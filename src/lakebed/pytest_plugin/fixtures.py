@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
-from lakebed.pytest_plugin.hooks import DIAGNOSES, PHASES, SERVICES, STACK, settings_of
+from lakebed.pytest_plugin.hooks import DIAGNOSES, SERVICES, session_stack, settings_of
 from lakebed.services import postgres, s3, spark
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
 
     from lakebed.clients.connector import Connector
     from lakebed.clients.debezium import DebeziumClient
-    from lakebed.config.debezium import DebeziumConnectorConfig
     from lakebed.config.settings import Settings
+    from lakebed.pytest_plugin.connectors import DebeziumConnectors
     from lakebed.pytest_plugin.session import SessionStack
 
 
@@ -44,19 +42,11 @@ def lakebed_settings(pytestconfig: pytest.Config) -> Settings:
 @pytest.fixture(scope="session")
 def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> SessionStack:
     """The stack of this session. `need("kafka")` returns its addresses when Kafka is healthy."""
-    from lakebed.pytest_plugin.session import SessionStack
-
+    stack = session_stack(pytestconfig, lakebed_settings)
     services: list[str] = pytestconfig.stash[SERVICES]
-    stack = SessionStack(
-        lakebed_settings,
-        name=pytestconfig.stash[PHASES].subject.split()[-1],
-        client=f"pytest in {pytestconfig.rootpath.name}",
-        services=services,
-    )
-    pytestconfig.stash[STACK] = stack
+    stack.begin(services)
     with _shown(pytestconfig):
         stack.provide_jars()
-    stack.start_in_background()
     return stack
 
 
@@ -67,6 +57,8 @@ def _shown(config: pytest.Config) -> Iterator[None]:
     with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
         yield
 
+
+Record = Callable[[str, str], None]
 
 # -- session scope: clients -------------------------------------------------------------------------
 
@@ -126,13 +118,12 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
     if "iceberg-rest" in pytestconfig.stash[SERVICES]:
         addresses = lakebed_stack.need("iceberg-rest", "s3")
         more = {**spark.iceberg_settings(addresses.iceberg_catalog_config()), **more}
-    folder = Path(tempfile.mkdtemp(prefix="lakebed-spark-"))
-    try:
-        config = addresses.delta_spark_config(settings.spark_master)
-        with spark_session_for(config, jars, folder, lakebed_stack.cache, more) as session:
-            yield session
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    lakebed_stack.promise("Spark session", spark.MEMORY_MB)
+    config = addresses.delta_spark_config(settings.spark_master)
+    with spark_session_for(config, jars, lakebed_stack.new_folder(), lakebed_stack.cache, more) as session:
+        gateway: Any = session.sparkContext._gateway
+        lakebed_stack.record_process(gateway.proc.pid)
+        yield session
 
 
 # -- function scope: what one test has for itself ------------------------------------------------------
@@ -152,155 +143,140 @@ def lakebed_clean_up() -> Iterator[CleanUp]:
     yield clean_up
     failures = clean_up.run()
     if failures:
-        seen = "\n".join(f"{description}: {type(error).__name__}: {error}" for description, error in failures)
-        raise CleanUpIncomplete(
-            "remove what the test made", seen, "`lakebed status` shows whether the server runs"
-        )
+        lines = [
+            error.seen
+            if isinstance(error, CleanUpIncomplete)
+            else f"{description}: {type(error).__name__}: {error}"
+            for description, error in failures
+        ]
+        remedy = "`lakebed status` shows whether the server runs"
+        raise CleanUpIncomplete("remove what the test made", "\n".join(lines), remedy)
+
+
+@pytest.fixture
+def lakebed_record(lakebed_stack: SessionStack, lakebed_clean_up: CleanUp) -> Record:
+    """Tell what the test is about to make: `lakebed_record("topic", "orders")`.
+
+    It is removed after the test, or, if the run is killed, by the stack's supervisor.
+    """
+
+    def record(kind: str, name: str) -> None:
+        lakebed_stack.record(kind, name)
+        lakebed_clean_up.add(f"{kind} {name}", lambda: lakebed_stack.remove((kind, name)))
+
+    return record
+
+
+@dataclass(frozen=True)
+class DatabaseTemplate:
+    """The database that every test's own is cloned from, and a connection that clones it."""
+
+    port: int
+    name: str
+    administration: psycopg.Connection[Any]
+
+    def clone(self, name: str) -> None:
+        """Make a database with all that the template holds."""
+        from psycopg import sql
+
+        # Copying files is twice as fast as writing them to the log for a database that small
+        # (PostgreSQL documentation, "CREATE DATABASE", STRATEGY).
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        self.administration.execute(statement.format(sql.Identifier(name), sql.Identifier(self.name)))
 
 
 @pytest.fixture(scope="session")
-def postgres_template(lakebed_stack: SessionStack) -> tuple[int, str]:
-    """PostgreSQL's port, and the database every test's own is cloned from."""
-    from psycopg import sql
-
+def postgres_template(lakebed_stack: SessionStack) -> Iterator[DatabaseTemplate]:
+    """The template of this session's databases."""
     port = lakebed_stack.need("postgres").postgres_port
-    template = f"template_{uuid.uuid4().hex[:8]}"
-    with postgres.connect(port, "postgres") as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
-    if lakebed_stack.settings.template_sql is not None:
-        with postgres.connect(port, template) as connection:
-            connection.execute(lakebed_stack.settings.template_sql.read_text().encode())
-    return port, template
+    name = f"template_{uuid.uuid4().hex[:8]}"
+    lakebed_stack.record("database", name)
+    with postgres.connect(port, "postgres") as administration:
+        DatabaseTemplate(port, "template1", administration).clone(name)
+        if lakebed_stack.settings.template_sql is not None:
+            with postgres.connect(port, name) as connection:
+                connection.execute(lakebed_stack.settings.template_sql.read_text().encode())
+        yield DatabaseTemplate(port, name, administration)
+    lakebed_stack.remove(("database", name))
 
 
 @pytest.fixture
 def postgres_connection(
-    postgres_template: tuple[int, str], lakebed_test_name: str, lakebed_clean_up: CleanUp
+    postgres_template: DatabaseTemplate, lakebed_test_name: str, lakebed_record: Record
 ) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg 3 connection, in autocommit mode, to a database that only this test has.
 
     It is cloned from a template; the setting `template_sql` names a file of SQL to fill that with.
     """
-    from psycopg import sql
-
-    from lakebed.clients.databases import drop_database
-
-    port, template = postgres_template
-    database = sql.Identifier(lakebed_test_name)
-
-    def drop() -> None:
-        with postgres.connect(port, "postgres") as connection:
-            drop_database(connection, lakebed_test_name)
-
-    lakebed_clean_up.add(f"database {lakebed_test_name}", drop)
-    with postgres.connect(port, "postgres") as connection:
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(statement.format(database, sql.Identifier(template)))
-    with postgres.connect(port, lakebed_test_name) as connection:
+    lakebed_record("database", lakebed_test_name)
+    postgres_template.clone(lakebed_test_name)
+    with postgres.connect(postgres_template.port, lakebed_test_name) as connection:
         yield connection
 
 
 @pytest.fixture
-def kafka_topic(kafka_admin_client: AdminClient, lakebed_test_name: str, lakebed_clean_up: CleanUp) -> str:
+def kafka_topic(kafka_admin_client: AdminClient, lakebed_test_name: str, lakebed_record: Record) -> str:
     """The name of an empty topic of one partition that only this test has."""
-    from lakebed.clients.topics import create_topic, delete_topics
+    from lakebed.clients.topics import create_topic
 
     topic = f"{lakebed_test_name}.topic"
-    lakebed_clean_up.add(f"topic {topic}", lambda: delete_topics(kafka_admin_client, [topic]))
+    lakebed_record("topic", topic)
     create_topic(kafka_admin_client, topic)
     return topic
 
 
 @pytest.fixture
-def delta_table_path(lakebed_stack: SessionStack, lakebed_test_name: str, lakebed_clean_up: CleanUp) -> str:
+def delta_table_path(lakebed_stack: SessionStack, lakebed_test_name: str, lakebed_record: Record) -> str:
     """An `s3a://` path with nothing at it, for a Delta table that only this test has."""
-    from lakebed.clients.object_store import delete_prefix, object_store
-
-    store = object_store(lakebed_stack.need("s3").s3_endpoint)
+    lakebed_stack.need("s3")
     path = f"{s3.DELTA_BUCKET}/{lakebed_test_name}"
-    lakebed_clean_up.add(f"objects under {path}", lambda: delete_prefix(store, path))
+    lakebed_record("path", path)
     return f"s3a://{path}/table"
 
 
 @pytest.fixture
-def iceberg_namespace(iceberg_catalog: Catalog, lakebed_test_name: str, lakebed_clean_up: CleanUp) -> str:
+def iceberg_namespace(iceberg_catalog: Catalog, lakebed_test_name: str, lakebed_record: Record) -> str:
     """The name of an empty namespace of the catalog that only this test has."""
-
-    def drop() -> None:
-        for table in iceberg_catalog.list_tables(lakebed_test_name):
-            iceberg_catalog.purge_table(table)
-        iceberg_catalog.drop_namespace(lakebed_test_name)
-
+    lakebed_record("namespace", lakebed_test_name)
     iceberg_catalog.create_namespace(lakebed_test_name)
-    lakebed_clean_up.add(f"namespace {lakebed_test_name}", drop)
     return lakebed_test_name
 
 
 @pytest.fixture
-def debezium_connector(
+def debezium_connectors(
     request: pytest.FixtureRequest,
     lakebed_stack: SessionStack,
     postgres_connection: psycopg.Connection[Any],
     debezium_client: DebeziumClient,
-    kafka_admin_client: AdminClient,
-    lakebed_test_name: str,
     lakebed_clean_up: CleanUp,
-) -> Connector:
-    """A Debezium connector that streams this test's database when the test begins.
+) -> DebeziumConnectors:
+    """Makes Debezium connectors: `debezium_connectors(table_include_list=["public.orders"])`.
 
-    It has a slot, a publication and a topic prefix of its own. `@pytest.mark.debezium(field=value)` sets
-    fields of its `DebeziumConnectorConfig`.
+    Each streams this test's database when it is returned, has a slot, a publication and a topic prefix of its
+    own, and is gone, with them, when the test is over or `debezium_connectors.delete(connector)` returns.
     """
-    from lakebed.clients.connector import Connector, connect_to_stream
+    from lakebed.pytest_plugin.connectors import DebeziumConnectors
 
-    addresses = lakebed_stack.need("connect", "postgres", "kafka")
     marked: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("debezium"))):
         marked.update(mark.kwargs)
-    fields: dict[str, Any] = {
-        "name": lakebed_test_name,
-        "database_dbname": lakebed_test_name,
-        "topic_prefix": lakebed_test_name,
-        "slot_name": lakebed_test_name,
-        **marked,
-    }
-    config = addresses.debezium_connector_config(**fields)
-    port = addresses.postgres_port
-    _forget_connector(lakebed_clean_up, config, port, debezium_client, kafka_admin_client)
-    connector = Connector(config, debezium_client)
-    request.node.stash[DIAGNOSES].append(_diagnosis(connector))
-    connect_to_stream(connector, postgres_connection)
-    return connector
+
+    def on_made(connector: Connector) -> None:
+        request.node.stash[DIAGNOSES].append(_diagnosis(connector))
+
+    return DebeziumConnectors(
+        lakebed_stack, debezium_client, postgres_connection, lakebed_clean_up, marked, on_made
+    )
 
 
-def _forget_connector(
-    clean_up: CleanUp,
-    config: DebeziumConnectorConfig,
-    port: int,
-    debezium_client: DebeziumClient,
-    admin: AdminClient,
-) -> None:
-    """Note what a connector makes, before it is made: topics, slot, and last the connector itself."""
+@pytest.fixture
+def debezium_connector(debezium_connectors: DebeziumConnectors) -> Connector:
+    """A Debezium connector that streams this test's database when the test begins.
 
-    from lakebed.clients.databases import drop_slot
-    from lakebed.clients.topics import delete_topics, topics_with_prefix
-
-    def delete_its_topics() -> None:
-        # Debezium documentation, "topic.heartbeat.prefix": heartbeats have a topic beside the tables'.
-        heartbeats = topics_with_prefix(admin, f"__debezium-heartbeat.{config.topic_prefix}")
-        delete_topics(admin, [*topics_with_prefix(admin, f"{config.topic_prefix}."), *heartbeats])
-
-    def drop_its_slot() -> None:
-        with postgres.connect(port, config.database_dbname) as connection:
-            drop_slot(connection, config.slot_name)
-
-    def delete_it() -> None:
-        if config.name in debezium_client.names():
-            debezium_client.delete(config.name)
-
-    clean_up.add(f"topics of {config.topic_prefix}", delete_its_topics)
-    clean_up.add(f"replication slot {config.slot_name}", drop_its_slot)
-    clean_up.add(f"connector {config.name}", delete_it)
+    It has a slot, a publication and a topic prefix of its own. `@pytest.mark.debezium(field=value)` sets
+    fields of its `DebeziumConnectorConfig`; `avro=True` makes its events Avro, through the schema registry.
+    """
+    return debezium_connectors()
 
 
 def _diagnosis(connector: Connector) -> Callable[[], list[tuple[str, str]]]:

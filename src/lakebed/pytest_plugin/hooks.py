@@ -12,12 +12,10 @@ import pytest
 
 from lakebed.errors import LakebedError
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
-from lakebed.pytest_plugin.needs import MARKS, services_needed
+from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, services_needed
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
+    from lakebed.config.settings import Settings
     from lakebed.pytest_plugin.session import SessionStack
 
 PHASES = pytest.StashKey[FixtureLifecycle]()
@@ -25,6 +23,13 @@ SERVICES = pytest.StashKey[list[str]]()
 STACK: pytest.StashKey[SessionStack] = pytest.StashKey()
 DIAGNOSES = pytest.StashKey[list[Any]]()
 CLOSE_ERROR = pytest.StashKey[str]()
+BEGINS_EARLY = pytest.StashKey[bool]()
+
+# Options with which it is not known before the end of the collection what will run, or nothing runs at all.
+_KEEP_FROM_BEGINNING_EARLY = (
+    *("keyword", "markexpr", "deselect", "lf", "stepwise"),
+    *("collectonly", "setupplan"),
+)
 
 # From wherever the session is interrupted (Ctrl-C, --exitfirst), the way the phases allow to its end.
 _WAYS_OUT = (
@@ -48,6 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME=VALUE",
         help="a setting of lakebed, over environment and files; may be given several times",
     )
+    group.addoption(
+        "--lakebed-keep",
+        action="store_true",
+        help="leave the servers running for the next run; `lakebed down` ends them",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", text)
     config.stash[PHASES] = FixtureLifecycle(session_id(config))
     config.stash[SERVICES] = []
+    config.stash[BEGINS_EARLY] = not any(config.getoption(name, None) for name in _KEEP_FROM_BEGINNING_EARLY)
 
 
 def session_id(config: pytest.Config) -> str:
@@ -81,10 +92,68 @@ def settings_of(config: pytest.Config) -> dict[str, Any]:
     return given
 
 
+def client_name(config: pytest.Config) -> str:
+    """Return how this session names itself: by its project, and with pytest-xdist by its worker."""
+    worker = getattr(config, "workerinput", {}).get("workerid")
+    return f"pytest in {config.rootpath.name}" + (f" ({worker})" if worker else "")
+
+
+def session_stack(config: pytest.Config, settings: Settings) -> SessionStack:
+    """Return the stack of this session for these settings; the same one at every call."""
+    from lakebed.pytest_plugin.session import SessionStack
+
+    stack = config.stash.get(STACK, None)
+    if stack is not None and stack.settings != settings:
+        stack.close()
+        stack = None
+    if stack is None:
+        keep = bool(config.getoption("lakebed_keep"))
+        stack = SessionStack(settings, config.stash[PHASES].session_id, client_name(config), keep=keep)
+        config.stash[STACK] = stack
+    return stack
+
+
+def _begin(config: pytest.Config, services: list[str]) -> None:
+    """Begin to start services, in the background; whatever is wrong is said by the fixture lakebed_stack."""
+    from lakebed.config.settings import load_settings
+
+    try:
+        session_stack(config, load_settings(settings_of(config))).begin(services)
+    except (LakebedError, pytest.UsageError):
+        config.stash[BEGINS_EARLY] = False
+
+
+def _overrides_settings(item: pytest.Item) -> bool:
+    """Whether a fixture of the tests' own decides the settings; then it is not known what to start."""
+    names = getattr(item, "_fixtureinfo", None)
+    return names is None or len(names.name2fixturedefs.get("lakebed_settings", ())) > 1
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Begin to start what a test asks for while pytest still imports the others."""
+    if not item.config.stash[BEGINS_EARLY]:
+        return
+    try:
+        check_marks(item)
+        asked = asked_by(item)
+    except (LakebedError, pytest.UsageError):
+        # A mark is wrong, as the end of the collection will say: no test runs.
+        asked = []
+        item.config.stash[BEGINS_EARLY] = False
+    if asked and _overrides_settings(item):
+        item.config.stash[BEGINS_EARLY] = False
+    elif asked:
+        _begin(item.config, asked)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Find out which services the selected tests need."""
+    """Find out which services the selected tests need, and begin to start them."""
+    config = session.config
     needed: list[str] = services_needed(session.items)
-    session.config.stash[SERVICES] = needed
+    config.stash[SERVICES] = needed
+    runs = not config.option.collectonly and not config.option.setupplan
+    if needed and runs and not any(map(_overrides_settings, session.items)):
+        _begin(config, needed)
 
 
 # First, because a worker of pytest-xdist runs its tests in an implementation of its own.
@@ -147,7 +216,9 @@ def pytest_runtest_makereport(
     """Add what the fixtures know of their servers to the report of a failed test."""
     report = yield
     if report.failed and call.when in ("setup", "call"):
-        for diagnose in item.stash.get(DIAGNOSES, []):
+        stack = item.config.stash.get(STACK, None)
+        diagnoses = [] if stack is None else [stack.stopped_services]
+        for diagnose in [*diagnoses, *item.stash.get(DIAGNOSES, [])]:
             try:
                 sections = diagnose()
             except Exception as error:  # a server that is gone must not hide the test's own failure
@@ -178,6 +249,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if stack is not None and stack.seconds_waited and terminalreporter.verbosity >= 0:
         waits = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stack.seconds_waited.items())
         terminalreporter.write_line(f"lakebed: waited for {waits}")
+    if stack is not None and stack.keep and terminalreporter.verbosity >= 0:
+        terminalreporter.write_line("lakebed: the servers stay for the next run; `lakebed down` ends them")
     error = config.stash.get(CLOSE_ERROR, None)
     if error is not None:
         terminalreporter.write_line(f"lakebed: {error}", red=True)

@@ -23,14 +23,17 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "delta_table_path": ("s3",),
     "iceberg_namespace": ("iceberg-rest",),
     "debezium_connector": ("postgres", "connect"),
+    "debezium_connectors": ("postgres", "connect"),
 }
 
 MARKS = {
     "lakebed": "lakebed(*services): start these services for the test, beside those its fixtures need",
-    "debezium": "debezium(**fields): fields of DebeziumConnectorConfig for the test's debezium_connector",
+    "debezium": "debezium(**fields): fields of DebeziumConnectorConfig for the test's connectors;"
+    " avro=True for Avro through the schema registry",
 }
 
-CONNECTOR_FIELDS = tuple(field.name for field in fields(DebeziumConnectorConfig))
+AVRO = "avro"
+CONNECTOR_FIELDS = (*(field.name for field in fields(DebeziumConnectorConfig)), AVRO)
 
 
 def services_needed(items: Iterable[pytest.Item]) -> list[str]:
@@ -43,13 +46,22 @@ def services_needed(items: Iterable[pytest.Item]) -> list[str]:
     names: dict[str, None] = {}
     for item in items:
         check_marks(item)
-        for fixture in getattr(item, "fixturenames", ()):
-            names.update(dict.fromkeys(SERVICES_OF_FIXTURES.get(fixture, ())))
-        for mark in item.iter_markers("lakebed"):
-            names.update(dict.fromkeys(service_named(name).name for name in mark.args))
+        names.update(dict.fromkeys(asked_by(item)))
     # The order of a test's fixtures is pytest's own affair; the plan's is ours.
     ordered = sorted(names, key=SERVICE_NAMES.index)
     return [service.name for service in services_for(ordered)] if names else []
+
+
+def asked_by(item: pytest.Item) -> list[str]:
+    """Return the names of the services that one test's fixtures and marks ask for."""
+    asked: list[str] = []
+    for fixture in getattr(item, "fixturenames", ()):
+        asked += SERVICES_OF_FIXTURES.get(fixture, ())
+    for mark in item.iter_markers("lakebed"):
+        asked += [service_named(name).name for name in mark.args]
+    if any(mark.kwargs.get(AVRO) for mark in item.iter_markers("debezium")):
+        asked.append("schema-registry")
+    return asked
 
 
 def check_marks(item: pytest.Item) -> None:

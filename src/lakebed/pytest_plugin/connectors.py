@@ -1,0 +1,120 @@
+"""Connectors of one test: each with a slot, a publication and a topic prefix of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lakebed.clients.connector import Connector, connect_to_stream
+from lakebed.pytest_plugin.needs import AVRO
+from lakebed.services import postgres
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from lakebed.clients.debezium import DebeziumClient
+    from lakebed.lifecycle import CleanUp
+    from lakebed.pytest_plugin.session import SessionStack
+
+Thing = tuple[str, str]
+
+
+class DebeziumConnectors:
+    """Makes the connectors of one test; what they leave is removed with the test.
+
+    Args:
+        stack: of the session.
+        client: of Kafka Connect.
+        database: the connection to the test's own database.
+        clean_up: of the test.
+        fields: what every connector of the test has, from its marks.
+        on_made: told of each connector before it is created.
+    """
+
+    def __init__(
+        self,
+        stack: SessionStack,
+        client: DebeziumClient,
+        database: psycopg.Connection[Any],
+        clean_up: CleanUp,
+        fields: Mapping[str, Any],
+        on_made: Callable[[Connector], None],
+    ) -> None:
+        self._stack = stack
+        self._client = client
+        self._database = database
+        self._clean_up = clean_up
+        self._fields = fields
+        self._on_made = on_made
+        self._made: dict[str, tuple[Thing, ...]] = {}
+
+    def __call__(self, *, avro: bool | None = None, **fields: Any) -> Connector:
+        """Create a connector and return it when it streams.
+
+        Args:
+            avro: whether keys and values are Avro, through the schema registry; otherwise they are JSON.
+            fields: of `DebeziumConnectorConfig`, over those of the test's marks. Without them the connector
+                captures every table of the test's database, and is named like that.
+
+        Raises:
+            ValueError, TypeError: a field is unknown or has an impossible value.
+            ConnectRefused, ConnectorFailed, DeadlinePassed: see `DebeziumClient`.
+        """
+        own = self._database.info.dbname
+        name = own if own not in self._made else f"{own}_{len(self._made) + 1}"
+        given = {**self._fields, **fields}
+        marked_avro = bool(given.pop(AVRO, False))
+        chosen: dict[str, Any] = {
+            "name": name,
+            "database_dbname": own,
+            "topic_prefix": name,
+            "slot_name": name,
+            "publication_name": name,
+            **given,
+        }
+        addresses = self._stack.need("connect", "postgres", "kafka")
+        is_avro = marked_avro if avro is None else avro
+        if is_avro:
+            converter = self._stack.need("schema-registry").avro_converter()
+            chosen["extra_config"] = {**converter, **chosen.get("extra_config", {})}
+        config = addresses.debezium_connector_config(**chosen)
+        things: tuple[Thing, ...] = (
+            ("connector", config.name),
+            ("slot", config.slot_name),
+            # Those in the test's own database go with it.
+            *(
+                (("publication", f"{config.database_dbname}/{config.publication_name}"),)
+                if config.database_dbname != own
+                else ()
+            ),
+            ("topic-prefix", config.topic_prefix),
+            *((("subject-prefix", f"{config.topic_prefix}."),) if is_avro else ()),
+        )
+        for kind, thing in reversed(things):
+            self._stack.record(kind, thing)
+        self._made[config.name] = things
+        self._clean_up.add(f"connector {config.name}", lambda: self._stack.remove(*things))
+        connector = Connector(config, self._client)
+        self._on_made(connector)
+        if config.database_dbname == own:
+            connect_to_stream(connector, self._database)
+        else:
+            with postgres.connect(addresses.postgres_port, config.database_dbname) as database:
+                connect_to_stream(connector, database)
+        return connector
+
+    def delete(self, connector: Connector) -> None:
+        """Delete a connector with its slot and its topics, and return when they are gone.
+
+        Raises:
+            CleanUpIncomplete: naming what could not be removed, and why.
+        """
+        self._stack.remove(*self._made[connector.name])
+
+    def delete_all(self) -> None:
+        """Delete all of them, also those that could not be created.
+
+        Raises:
+            CleanUpIncomplete: naming what could not be removed, and why.
+        """
+        self._stack.remove(*(thing for things in reversed(self._made.values()) for thing in things))
