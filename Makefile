@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Bytecode and tool caches stay in the clone.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test unit lint bench lock clean
+.PHONY: demo test unit lint bench soak lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -24,6 +24,10 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench
+
+# The integration tests ten times, in random order, four at a time.
+soak: $(VENV)/installed
+	$(BIN)/python tools/soak.py
 
 # Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
 $(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml

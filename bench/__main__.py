@@ -8,10 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import fixtures, latency, spark, start, throughput
+from bench import attach, fixtures, latency, spark, start, throughput
 
 BENCHES: dict[str, Callable[[int], Table]] = {
     "start": start.run,
+    "attach": attach.run,
     "fixtures": fixtures.run,
     "latency": latency.run,
     "throughput": throughput.run,

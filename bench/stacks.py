@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,22 @@ def running(services: Iterable[str], settings: Settings) -> Iterator[StackConnec
 
 
 @contextmanager
-def cache_without_class_data(cache: Path) -> Iterator[Path]:
-    """A cache folder with everything of `cache` but its class-data archives, and no way to make new ones."""
+def cache_without(cache: Path, *parts: str) -> Iterator[Path]:
+    """A cache folder with everything of `cache` but these of its folders, and no way to make them."""
     with tempfile.TemporaryDirectory(prefix="lakebed-bench-") as name:
         folder = Path(name)
         for entry in cache.iterdir():
-            if entry.name != "class-data" and not entry.name.startswith("."):
+            if entry.name not in parts and not entry.name.startswith("."):
                 (folder / entry.name).symlink_to(entry)
-        # A file where their folder would be: the JVMs are then started without class data.
-        (folder / "class-data").touch()
+        # A file where a folder would be: what needs it is done without, as in a cache that is read-only.
+        for part in parts:
+            (folder / part).touch()
         yield folder
+
+
+def cache_without_class_data(cache: Path) -> AbstractContextManager[Path]:
+    """A cache folder with everything of `cache` but its class-data archives, and no way to make new ones."""
+    return cache_without(cache, "class-data")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""Run the integration tests again and again, in random order and side by side: `make soak`.
+
+Prints for each round its seed, what failed, what was left behind, and how long it took. Exit code 1 if any
+round was not clean. To repeat a round: `python tools/soak.py --rounds 1 --seed SEED`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import click
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+TEMPORARY = Path("/tmp")
+# What lakebed, its tests and its servers make in the folder for temporary files.
+PREFIXES = ("lakebed-", "lb-", "seaweedfs-")
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of the tests."""
+
+    seed: int
+    tests: int
+    failed: list[str]
+    left: list[str]
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether something ran, and nothing failed or stayed."""
+        return bool(self.tests) and not self.failed and not self.left
+
+
+def temporary_files() -> set[Path]:
+    """Return what looks like ours in the folder for temporary files."""
+    return {path for path in TEMPORARY.iterdir() if path.name.startswith(PREFIXES)}
+
+
+def processes_in(folders: set[Path]) -> list[str]:
+    """Return the processes that work in one of these folders, or have one in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            words = [*process.cmdline(), process.cwd()]
+            if any(str(folder) in word for folder in folders for word in words):
+                found.append(f"{process.name()} (pid {process.pid})")
+    return found
+
+
+def result_of(report: Path) -> tuple[int, list[str]]:
+    """Return from a JUnit report how many tests ran, and which failed or were skipped."""
+    if not report.exists():
+        return 0, ["no report: pytest itself has failed"]
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    failed = [
+        f"{case.get('classname')}::{case.get('name')} ({outcome.tag})"
+        for case in cases
+        for outcome in case
+        if outcome.tag in ("failure", "error", "skipped")
+    ]
+    return len(cases), failed
+
+
+def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
+    """Run the tests once."""
+    before = temporary_files()
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=TEMPORARY) as name:
+        folder = Path(name)
+        # PostgreSQL's user must be able to pass through.
+        folder.chmod(0o711)
+        report = folder / "report.xml"
+        data = folder / "stacks"
+        command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "-p", "randomly"]
+        command += [f"--randomly-seed={seed}", f"--junit-xml={report}", "--basetemp", str(folder / "tests")]
+        started = time.monotonic()
+        with (folder / "output").open("wb") as output:
+            subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "LAKEBED_DATA_FOLDER": str(data), "LAKEBED_STACK": "own"},
+            )
+        seconds = time.monotonic() - started
+        tests, failed = result_of(report)
+        new = temporary_files() - before
+        left = [str(path) for path in sorted(new)] + processes_in({folder, *new})
+        left += [str(path) for path in sorted(data.iterdir())] if data.exists() else []
+        result = Round(seed, tests, failed, left, seconds)
+        if not result.is_clean:
+            console.print((folder / "output").read_text(errors="replace"), markup=False)
+    return result
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1))
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", type=int, help="Of the first round; those after it count up. Otherwise random.")
+def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None) -> None:
+    """Run the tests in PATHS (tests/integration) so many times."""
+    first = secrets.randbelow(2**31) if seed is None else seed
+    results = []
+    for number in range(rounds):
+        result = run(paths or ("tests/integration",), workers, first + number)
+        results.append(result)
+        outcome = "clean" if result.is_clean else f"{len(result.failed)} failed, {len(result.left)} left"
+        console.print(
+            f"round {number + 1} of {rounds}: {outcome}, {result.tests} tests, {result.seconds:.0f} s"
+        )
+    table = Table(title=f"{rounds} rounds, {workers} workers, random order", title_justify="left")
+    for column in ("seed", "tests", "failed", "left behind", "seconds"):
+        table.add_column(column, justify="right" if column in ("seed", "tests", "seconds") else "left")
+    for result in results:
+        failed, left = "\n".join(result.failed) or "-", "\n".join(result.left) or "-"
+        table.add_row(str(result.seed), str(result.tests), failed, left, f"{result.seconds:.0f}")
+    console.print(table)
+    sys.exit(0 if all(result.is_clean for result in results) else 1)
+
+
+if __name__ == "__main__":
+    main()
