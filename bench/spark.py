@@ -1,4 +1,7 @@
-"""What Spark costs: its session, the first and the second Delta write over S3A, MERGE, and its memory."""
+"""What Spark costs: its session, the first and the second Delta write over S3A, MERGE, and its memory.
+
+Plain is the same session as Spark starts it: no class data, none of the runtime's Java flags and settings.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ import psutil
 from rich.table import Table
 
 from bench.report import new_table, ratio
-from bench.stacks import cache_without_class_data, running
+from bench.stacks import running
 from lakebed.clients.spark import spark_session_for
 from lakebed.config.settings import Settings, load_settings
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
 from lakebed.services import s3
+from lakebed.services.java_logging import log_flag
 from lakebed.services.spark import JARS
 from lakebed.stack.addresses import Addresses
 
@@ -29,16 +33,30 @@ if TYPE_CHECKING:
 ROWS = 1_000
 STEPS = ("session", "first Delta write", "second Delta write", "MERGE", "MERGE again")
 
+# Spark's, Delta's and Hadoop's own values of what `session_settings` sets to be quick.
+PLAIN = {
+    "spark.ui.enabled": "true",
+    "spark.sql.shuffle.partitions": "200",
+    "spark.databricks.delta.snapshotPartitions": "50",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "10000",
+    "spark.hadoop.fs.s3a.directory.marker.retention": "delete",
+    "spark.hadoop.fs.s3a.change.detection.mode": "server",
+}
+
 
 def _session(
-    settings: Settings, addresses: Addresses, jars: list[Path], cache: Path, path: str
+    settings: Settings, addresses: Addresses, jars: list[Path], cache: Path, path: str, *, plain: bool
 ) -> list[float]:
     """Open a session and do the steps; return their seconds, then the JVM's resident memory in MB."""
     before = set(psutil.Process().children())
     with tempfile.TemporaryDirectory(prefix="lakebed-bench-spark-") as folder:
         started = time.monotonic()
         config = addresses.delta_spark_config(settings.spark_master)
-        with spark_session_for(config, jars, Path(folder), cache, settings.spark_config) as spark:
+        more = dict(settings.spark_config)
+        if plain:
+            flags = f"{log_flag(Path(folder))} -Djava.io.tmpdir={folder}"
+            more = {**PLAIN, "spark.driver.extraJavaOptions": flags, **more}
+        with spark_session_for(config, jars, Path(folder), cache, more) as spark:
             figures = [time.monotonic() - started]
             rows = spark.range(ROWS).selectExpr("id", "concat('row ', id) AS name")
             figures.append(_timed(lambda: rows.write.format("delta").save(path)))
@@ -73,26 +91,32 @@ def run(rounds: int) -> Table:
     table = new_table(
         "Spark",
         f"{settings.spark_master}, Delta Lake on the stack's S3 store, {ROWS:,} rows a write"
-        f" (median of {rounds});\nplain: without class-data archives",
+        f" (median of {rounds}, in turns);\nplain: without class data, Java flags and the runtime's settings",
         "step",
-        "with archive",
+        "with",
         "plain",
         "plain/with",
     )
-    with running(["s3"], settings) as connection, cache_without_class_data(cache) as plain_cache:
+    with running(["s3"], settings) as connection:
         addresses = Addresses(connection.status()["ports"])
 
-        def measured(name: str, of: Path) -> list[float]:
-            paths = [f"s3a://{s3.DELTA_BUCKET}/bench/{name}-{number}" for number in range(rounds)]
-            each = [_session(settings, addresses, jars, of, path) for path in paths]
-            return [median(figures) for figures in zip(*each, strict=True)]
+        def measured(name: str, *, plain: bool) -> list[float]:
+            path = f"s3a://{s3.DELTA_BUCKET}/bench/{name}"
+            return _session(settings, addresses, jars, cache, path, plain=plain)
 
         # Writes the archive if it is missing.
-        _session(settings, addresses, jars, cache, f"s3a://{s3.DELTA_BUCKET}/bench/warm-up")
-        with_archive, plain = measured("with", cache), measured("plain", plain_cache)
-    for step, one, other in zip(STEPS, with_archive, plain, strict=False):
+        measured("warm-up", plain=False)
+        # In turns, so that whatever else the machine does falls on both.
+        pairs = [
+            (measured(f"with-{number}", plain=False), measured(f"plain-{number}", plain=True))
+            for number in range(rounds)
+        ]
+    quick, plain = (
+        [median(figures) for figures in zip(*each, strict=True)] for each in zip(*pairs, strict=True)
+    )
+    for step, one, other in zip(STEPS, quick, plain, strict=False):
         table.add_row(step, f"{one:.1f} s", f"{other:.1f} s", ratio(other, one))
     table.add_section()
-    one, other = with_archive[-1], plain[-1]
+    one, other = quick[-1], plain[-1]
     table.add_row("JVM's memory", f"{one:.0f} MB", f"{other:.0f} MB", ratio(other, one))
     return table

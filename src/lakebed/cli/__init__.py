@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+import click
 
 from lakebed.cli.exit_codes import exit_code_of
 from lakebed.cli.output import show_error
@@ -10,11 +13,14 @@ from lakebed.cli.output import show_error
 
 def main() -> None:
     """Run the command and end the process with one of the documented exit codes (see docs/cli.md)."""
-    from lakebed.cli.commands import lakebed
-
     try:
+        from lakebed.cli.commands import lakebed
+
         code = lakebed.main(standalone_mode=False)
-    except KeyboardInterrupt:
+    # Abort is what click makes of a KeyboardInterrupt.
+    except (KeyboardInterrupt, click.Abort):
+        # Everything has been ended: another Ctrl-C would only change what is said and the exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         show_error("interrupted")
         code = 130
     except Exception as error:

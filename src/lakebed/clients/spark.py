@@ -78,6 +78,8 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
         "SPARK_LOCAL_DIRS": str(folder),
         "TMPDIR": str(folder),
+        # In another locale Java could not read a class path with letters beyond ASCII.
+        "LC_ALL": "C.UTF-8",
     }
     before = {name: os.environ.get(name) for name in [*added, "PYSPARK_SUBMIT_ARGS", "SPARK_HOME"]}
     os.environ.pop("PYSPARK_SUBMIT_ARGS", None)

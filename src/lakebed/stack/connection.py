@@ -457,7 +457,10 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
     if not folder.ledger.exists():
         request = {
             "protocol": PROTOCOL,
-            "settings": settings.model_dump(mode="json"),
+            # A relative folder would be another one for the supervisor.
+            "settings": settings.model_copy(
+                update={"cache_folder": cache_folder(settings.cache_folder)}
+            ).model_dump(mode="json"),
             "well_known_ports": well_known_ports,
             "keep": keep,
         }

@@ -12,6 +12,7 @@ from lakebed.errors import DeadlinePassed, ServiceFailed
 from lakebed.lifecycle import ServiceLifecycle, ServiceState
 from lakebed.services import Place, Service
 from lakebed.stack.folders import Progress, StackFolder
+from lakebed.stack.ports import holder_of, is_free
 from lakebed.stack.process import ProcessIdentity, end_process, last_lines, resident_mb, start_process
 from lakebed.waiting import wait_until
 
@@ -132,7 +133,9 @@ class RunningService:
                 return
             except DeadlinePassed as error:
                 seen = self._last_refusal or error.seen
-                self._change(lambda seen=seen: self.lifecycle.check_failed(seen))  # type: ignore[misc]
+                if not self._note_failed_check(seen):
+                    # Its process has ended while it was asked, as the next question will tell.
+                    continue
                 if self.lifecycle.state is ServiceState.STOPPED:
                     raise ServiceFailed(
                         f"start {self.service.name}",
@@ -141,11 +144,23 @@ class RunningService:
                         "raise the setting check_interval_seconds if the machine is slow",
                     ) from error
             except _Exited as error:
+                taken = [(port, holder_of(port)) for port in self.place.ports.values() if not is_free(port)]
+                held = "".join(f"\nport {port} is held by {holder.seen}" for port, holder in taken)
+                ways_out = dict.fromkeys(holder.remedy for _, holder in taken)
                 raise ServiceFailed(
                     f"start {self.service.name}",
-                    f"its process ended: {error}\nthe end of its log:\n{last_lines(self.log)}",
-                    "the log above names the cause; `lakebed doctor` checks the usual ones",
+                    f"its process ended: {error}{held}\nthe end of its log:\n{last_lines(self.log)}",
+                    ", or ".join(ways_out)
+                    or "the log above names the cause; `lakebed doctor` checks the usual ones",
                 ) from None
+
+    def _note_failed_check(self, seen: str) -> bool:
+        """Change the state accordingly; return whether it was still STARTING."""
+        with self._lock:
+            is_starting = self.lifecycle.state is ServiceState.STARTING
+            if is_starting:
+                self._change(lambda: self.lifecycle.check_failed(seen))
+            return is_starting
 
     _last_refusal = ""
 

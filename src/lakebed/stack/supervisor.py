@@ -159,25 +159,36 @@ class Supervisor:
                 self._leases.remove(lease)
                 last = not self._leases and not self.keep
                 last_tests = lease.tests and not any(other.tests for other in self._leases)
-            entries = self._ledger.entries(lease.holder)
-            logger.info("lease of %s ended, %d things to remove", lease.client, len(entries))
-            if last:
-                # The servers go, and with them what they hold.
-                entries = [entry for entry in entries if entry.kind == PROCESS]
-            lefts = self._remove(entries)
-            if last_tests and self.keep:
-                lefts += self._return_to_baselines()
-            self.left += lefts
+            try:
+                lefts = self._remove_what_was_made(lease, last=last, last_tests=last_tests)
+            finally:
+                if last:
+                    self.ended.set()
+        return lefts
+
+    def _remove_what_was_made(self, lease: Lease, *, last: bool, last_tests: bool) -> list[Left]:
+        entries = self._ledger.entries(lease.holder)
+        logger.info("lease of %s ended, %d things to remove", lease.client, len(entries))
         if last:
-            self.ended.set()
+            # The servers go, and with them what they hold.
+            entries = [entry for entry in entries if entry.kind == PROCESS]
+        lefts = self._remove(entries)
+        if last_tests and self.keep:
+            lefts += self._return_to_baselines()
+        self.left += lefts
         return lefts
 
     def _remove(self, entries: list[Entry]) -> list[Left]:
         lefts = self._resources.remove(entries)
         for left in lefts:
             logger.warning("could not remove %s: %s", left.entry, left.why)
-        with self._ledger_lock:
-            self._ledger.forget(set(entries) - {left.entry for left in lefts})
+        gone = set(entries) - {left.entry for left in lefts}
+        try:
+            with self._ledger_lock:
+                self._ledger.forget(gone)
+        except OSError as error:
+            # The disk is full. To remove once more what is gone would do no harm.
+            logger.warning("the ledger takes nothing more: %s", error)
         return lefts
 
     def _return_to_baselines(self) -> list[Left]:
