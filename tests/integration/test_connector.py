@@ -125,7 +125,11 @@ def test_marks_set_fields_of_the_configuration(
     postgres_connection.execute("INSERT INTO unwanted VALUES (1)")
     postgres_connection.execute("INSERT INTO wanted VALUES (2)")
     assert [key for key, _ in read(debezium_connector.topic("wanted"), 1)] == [{"id": 2}]
-    assert debezium_client.topics(debezium_connector.name) == ["overridden.public.wanted"]
+    # Connect notes its topics a moment after it has written to them.
+    topics = wait_until(
+        lambda: debezium_client.topics(debezium_connector.name), "a topic to be noted", deadline_seconds=10
+    )
+    assert topics == ["overridden.public.wanted"]
 
 
 def test_never_is_sent_as_no_data_with_one_warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from lakebed.services.spark import JAVA_FLAGS, LOGGERS, session_settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-JVM_END_SECONDS = 30.0
+# The first session on a cache writes its class-data archive as it ends: 15 s on two idle cores.
+JVM_END_SECONDS = 120.0
 
 
 @contextlib.contextmanager
@@ -108,7 +110,9 @@ def _end(session: SparkSession) -> None:
     # The JVM ends when its standard input does (PySpark, `PythonGatewayServer`).
     process.stdin.close()
     try:
-        process.wait(JVM_END_SECONDS)
+        # One that does not end is killed; it has stopped its session, so nothing is lost by that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(JVM_END_SECONDS)
     finally:
         if process.poll() is None:
             process.kill()

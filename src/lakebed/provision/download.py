@@ -20,11 +20,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
-
-import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tenacity.nap import sleep_using_event
+from typing import IO, TYPE_CHECKING
 
 from lakebed.errors import CorruptDownload, DownloadFailed, LakebedError
 from lakebed.provision.cache import check_room, is_writable, refused, unreadable
@@ -32,11 +28,14 @@ from lakebed.provision.lock import Artifact
 from lakebed.provision.progress import Progress, Silence
 from lakebed.waiting import wait_until
 
+if TYPE_CHECKING:
+    import httpx
+
 _LOG = logging.getLogger(__name__)
 
 _CONNECTIONS = 8
 # A read that brings nothing for so long is given up and tried again.
-_TIMEOUT = httpx.Timeout(20.0)
+_TIMEOUT_SECONDS = 20.0
 # Tries in a row that bring no byte; one that brings some starts the count again.
 _FRUITLESS_TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.2
@@ -147,9 +146,12 @@ def fetch(
     repository, shown, credentials = _address(mirror)
     report = progress if progress is not None else Silence()
     report.start(sum(artifact.size for artifact in absent), len(absent))
+    # Imported here: most starts download nothing, and every start would wait for it.
+    import httpx
+
     limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
     client = httpx.Client(
-        http2=False, timeout=_TIMEOUT, limits=limits, follow_redirects=True, auth=credentials
+        http2=False, timeout=_TIMEOUT_SECONDS, limits=limits, follow_redirects=True, auth=credentials
     )
     try:
         _fetch_all(absent, cache, _Job(client, repository, shown, report))
@@ -300,6 +302,9 @@ def _own_part(artifact: Artifact, target: Path, job: _Job) -> Iterator[IO[bytes]
 
 def _complete(artifact: Artifact, part: IO[bytes], job: _Job) -> None:
     """Bring the part to its full size, resuming what is there, through failures that pass."""
+    from tenacity import RetryCallState, Retrying, retry_if_exception_type
+    from tenacity.nap import sleep_using_event
+
     there = part.seek(0, os.SEEK_END)
     if there > artifact.size:
         part.truncate(0)
@@ -342,6 +347,8 @@ def _read_rest(artifact: Artifact, part: IO[bytes], offset: int, job: _Job) -> N
     the caller's sha256 finds.
     """
     job.named(artifact.file_name)
+    import httpx
+
     # Without "identity" a server may compress on the way, and the range would be one of compressed bytes.
     headers = {"Accept-Encoding": "identity"}
     if offset:
@@ -479,6 +486,8 @@ def _address(mirror: str | None) -> tuple[str, str, tuple[str, str] | None]:
         from jgo.constants import MAVEN_CENTRAL_URL
 
         return MAVEN_CENTRAL_URL, MAVEN_CENTRAL_URL, None
+    import httpx
+
     try:
         url = httpx.URL(mirror)
     except httpx.InvalidURL:

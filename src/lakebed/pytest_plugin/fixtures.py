@@ -15,6 +15,7 @@ from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
 from lakebed.pytest_plugin.hooks import DIAGNOSES, SERVICES, session_stack, settings_of
 from lakebed.services import postgres, s3, spark
+from lakebed.services.postgres_connection import administer
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
@@ -169,20 +170,20 @@ def lakebed_record(lakebed_stack: SessionStack, lakebed_clean_up: CleanUp) -> Re
 
 @dataclass(frozen=True)
 class DatabaseTemplate:
-    """The database that every test's own is cloned from, and a connection that clones it."""
+    """The database that every test's own is cloned from."""
 
     port: int
     name: str
-    administration: psycopg.Connection[Any]
 
     def clone(self, name: str) -> None:
         """Make a database with all that the template holds."""
         from psycopg import sql
 
-        # Copying files is twice as fast as writing them to the log for a database that small
+        # Copying files is quicker than writing them to the log for a database that small
         # (PostgreSQL documentation, "CREATE DATABASE", STRATEGY).
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        self.administration.execute(statement.format(sql.Identifier(name), sql.Identifier(self.name)))
+        named = statement.format(sql.Identifier(name), sql.Identifier(self.name))
+        administer(self.port, lambda connection: connection.execute(named))
 
 
 @pytest.fixture(scope="session")
@@ -191,23 +192,27 @@ def postgres_template(lakebed_stack: SessionStack) -> Iterator[DatabaseTemplate]
     port = lakebed_stack.need("postgres").postgres_port
     name = f"template_{uuid.uuid4().hex[:8]}"
     lakebed_stack.record("database", name)
-    with postgres.connect(port, "postgres") as administration:
-        DatabaseTemplate(port, "template1", administration).clone(name)
-        if lakebed_stack.settings.template_sql is not None:
-            with postgres.connect(port, name) as connection:
-                connection.execute(lakebed_stack.settings.template_sql.read_text().encode())
-        yield DatabaseTemplate(port, name, administration)
+    DatabaseTemplate(port, "template1").clone(name)
+    if lakebed_stack.settings.template_sql is not None:
+        with postgres.connect(port, name) as connection:
+            connection.execute(lakebed_stack.settings.template_sql.read_text().encode())
+    yield DatabaseTemplate(port, name)
     lakebed_stack.remove(("database", name))
 
 
 @pytest.fixture
 def postgres_connection(
-    postgres_template: DatabaseTemplate, lakebed_test_name: str, lakebed_record: Record
+    lakebed_stack: SessionStack,
+    postgres_template: DatabaseTemplate,
+    lakebed_test_name: str,
+    lakebed_record: Record,
 ) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg 3 connection, in autocommit mode, to a database that only this test has.
 
     It is cloned from a template; the setting `template_sql` names a file of SQL to fill that with.
     """
+    # Asked by every test: a server that died under the one before is started again.
+    lakebed_stack.need("postgres")
     lakebed_record("database", lakebed_test_name)
     postgres_template.clone(lakebed_test_name)
     with postgres.connect(postgres_template.port, lakebed_test_name) as connection:
@@ -215,10 +220,16 @@ def postgres_connection(
 
 
 @pytest.fixture
-def kafka_topic(kafka_admin_client: AdminClient, lakebed_test_name: str, lakebed_record: Record) -> str:
+def kafka_topic(
+    lakebed_stack: SessionStack,
+    kafka_admin_client: AdminClient,
+    lakebed_test_name: str,
+    lakebed_record: Record,
+) -> str:
     """The name of an empty topic of one partition that only this test has."""
     from lakebed.clients.topics import create_topic
 
+    lakebed_stack.need("kafka")
     topic = f"{lakebed_test_name}.topic"
     lakebed_record("topic", topic)
     create_topic(kafka_admin_client, topic)
@@ -235,8 +246,11 @@ def delta_table_path(lakebed_stack: SessionStack, lakebed_test_name: str, lakebe
 
 
 @pytest.fixture
-def iceberg_namespace(iceberg_catalog: Catalog, lakebed_test_name: str, lakebed_record: Record) -> str:
+def iceberg_namespace(
+    lakebed_stack: SessionStack, iceberg_catalog: Catalog, lakebed_test_name: str, lakebed_record: Record
+) -> str:
     """The name of an empty namespace of the catalog that only this test has."""
+    lakebed_stack.need("iceberg-rest")
     lakebed_record("namespace", lakebed_test_name)
     iceberg_catalog.create_namespace(lakebed_test_name)
     return lakebed_test_name

@@ -24,9 +24,7 @@ JAVA_FLAGS = (
     "-XX:-UsePerfData",
     # With one compiler only, Java reserves 48 MB for code and collects the whole heap each time another
     # seventh of that is compiled: 7 times, 0.1 to 0.2 s each, in a test's first steps. Reserved is not used.
-    "-XX:ReservedCodeCacheSize=240m",
-    # The same for class data, at 21 MB, when there is no archive to map it from.
-    "-XX:MetaspaceSize=256m",
+    "-XX:ReservedCodeCacheSize=128m",
 )
 
 # PySpark's gateway would set the level of everything to its own, and say so.
