@@ -17,7 +17,7 @@ import psycopg
 from lakebed.clients.databases import describe_slot
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig, PluginName
-from lakebed.errors import ConnectorFailed, ConnectRefused
+from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed
 from lakebed.lifecycle import ConnectorLifecycle, ConnectorState, state_of
 from lakebed.waiting import wait_until
 
@@ -26,6 +26,7 @@ logger = logging.getLogger("lakebed.debezium")
 REQUEST_TIMEOUT_SECONDS = 60.0
 # A worker waits up to 5 s for an old task to end (`task.shutdown.graceful.timeout.ms`) before the new one.
 STALE_SECONDS = 15.0
+REBALANCE_SECONDS = 20.0
 
 # Values of the contract that the Debezium which is running spells differently, by configuration key
 # (Debezium release notes 2.6 and 3.0: `never` became `no_data`).
@@ -71,8 +72,18 @@ class DebeziumClient:
     # -- requests ----------------------------------------------------------------------------------
 
     def _request(self, method: str, path: str, doing: str, **arguments: Any) -> Any:
-        try:
+        def answer() -> httpx.Response | None:
             response = self._http.request(method, path, **arguments)
+            return None if _is_rebalancing(response) else response
+
+        try:
+            # Refused before anything was done, so that it may be asked again.
+            response = wait_until(
+                answer, "Connect's workers to be rebalanced", deadline_seconds=REBALANCE_SECONDS
+            )
+            assert response is not None
+        except DeadlinePassed as error:
+            raise ConnectRefused(f"{doing} ({method} {path})", str(error), _remedy(409)) from error
         except httpx.HTTPError as error:
             raise ConnectRefused(
                 f"{doing} ({method} {self.url}{path})",
@@ -321,6 +332,14 @@ class DebeziumClient:
             ),
             remedy="`lakebed logs connect` shows what the task says",
         )
+
+
+def _is_rebalancing(response: httpx.Response) -> bool:
+    """Whether Connect refuses because its workers share out the connectors anew, as after a new one.
+
+    409 by the documentation, 500 when a connector's configuration is read (Kafka, `RebalanceNeededException`).
+    """
+    return response.status_code in (409, 500) and "rebalance" in response.text
 
 
 def _message(response: httpx.Response) -> str:
