@@ -337,7 +337,7 @@ class DebeziumClient:
 def _is_rebalancing(response: httpx.Response) -> bool:
     """Whether Connect refuses because its workers share out the connectors anew, as after a new one.
 
-    409 by the documentation, 500 when a connector's configuration is read (Kafka, `RebalanceNeededException`).
+    409 by the documentation, 500 where a configuration is read (Kafka, `RebalanceNeededException`).
     """
     return response.status_code in (409, 500) and "rebalance" in response.text
 
