@@ -17,7 +17,7 @@ from lakebed.pytest_plugin.fixtures import (
     lakebed_stack,
     lakebed_test_name,
     postgres_connection,
-    postgres_template,
+    postgres_databases,
     schema_registry_client,
     spark_session,
 )
@@ -51,7 +51,7 @@ __all__ = [
     "lakebed_stack",
     "lakebed_test_name",
     "postgres_connection",
-    "postgres_template",
+    "postgres_databases",
     "pytest_addoption",
     "pytest_collection_finish",
     "pytest_configure",

@@ -6,7 +6,6 @@ import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +13,7 @@ import pytest
 from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
 from lakebed.pytest_plugin.hooks import DIAGNOSES, SERVICES, session_stack, settings_of
-from lakebed.services import postgres, s3, spark
-from lakebed.services.postgres_connection import administer
+from lakebed.services import s3, spark
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from lakebed.clients.debezium import DebeziumClient
     from lakebed.config.settings import Settings
     from lakebed.pytest_plugin.connectors import DebeziumConnectors
+    from lakebed.pytest_plugin.databases import OwnDatabases
     from lakebed.pytest_plugin.session import SessionStack
 
 
@@ -168,42 +167,20 @@ def lakebed_record(lakebed_stack: SessionStack, lakebed_clean_up: CleanUp) -> Re
     return record
 
 
-@dataclass(frozen=True)
-class DatabaseTemplate:
-    """The database that every test's own is cloned from."""
-
-    port: int
-    name: str
-
-    def clone(self, name: str) -> None:
-        """Make a database with all that the template holds."""
-        from psycopg import sql
-
-        # Copying files is quicker than writing them to the log for a database that small
-        # (PostgreSQL documentation, "CREATE DATABASE", STRATEGY).
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        named = statement.format(sql.Identifier(name), sql.Identifier(self.name))
-        administer(self.port, lambda connection: connection.execute(named))
-
-
 @pytest.fixture(scope="session")
-def postgres_template(lakebed_stack: SessionStack) -> Iterator[DatabaseTemplate]:
-    """The template of this session's databases."""
-    port = lakebed_stack.need("postgres").postgres_port
-    name = f"template_{uuid.uuid4().hex[:8]}"
-    lakebed_stack.record("database", name)
-    DatabaseTemplate(port, "template1").clone(name)
-    if lakebed_stack.settings.template_sql is not None:
-        with postgres.connect(port, name) as connection:
-            connection.execute(lakebed_stack.settings.template_sql.read_text().encode())
-    yield DatabaseTemplate(port, name)
-    lakebed_stack.remove(("database", name))
+def postgres_databases(lakebed_stack: SessionStack) -> Iterator[OwnDatabases]:
+    """Makes the databases of this session's tests."""
+    from lakebed.pytest_plugin.databases import OwnDatabases
+
+    databases = OwnDatabases(lakebed_stack, lakebed_stack.settings.template_sql)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
 def postgres_connection(
     lakebed_stack: SessionStack,
-    postgres_template: DatabaseTemplate,
+    postgres_databases: OwnDatabases,
     lakebed_test_name: str,
     lakebed_record: Record,
 ) -> Iterator[psycopg.Connection[Any]]:
@@ -214,8 +191,8 @@ def postgres_connection(
     # Asked by every test: a server that died under the one before is started again.
     lakebed_stack.need("postgres")
     lakebed_record("database", lakebed_test_name)
-    postgres_template.clone(lakebed_test_name)
-    with postgres.connect(postgres_template.port, lakebed_test_name) as connection:
+    postgres_databases.make(lakebed_test_name)
+    with postgres_databases.connect(lakebed_test_name) as connection:
         yield connection
 
 

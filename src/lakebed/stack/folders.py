@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lakebed.errors import StackFailed
+from lakebed.provision.ext4 import spread_subfolders
 from lakebed.stack.process import ProcessIdentity
 
 NAME_OF_UP = "up"
@@ -49,6 +50,7 @@ def stacks_folder(configured: Path | None) -> Path:
         )
     if configured is None:
         folder.chmod(mode)
+    spread_subfolders(folder)
     return folder
 
 
