@@ -12,7 +12,7 @@ import pytest
 
 from lakebed.errors import LakebedError
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
-from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, services_needed
+from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, import_clients, services_needed
 
 if TYPE_CHECKING:
     from lakebed.config.settings import Settings
@@ -154,6 +154,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     runs = not config.option.collectonly and not config.option.setupplan
     if needed and runs and not any(map(_overrides_settings, session.items)):
         _begin(config, needed)
+        import_clients(session.items)
 
 
 # First, because a worker of pytest-xdist runs its tests in an implementation of its own.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
@@ -24,6 +26,15 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "iceberg_namespace": ("iceberg-rest",),
     "debezium_connector": ("postgres", "connect"),
     "debezium_connectors": ("postgres", "connect"),
+}
+
+# What a fixture imports when it is made, where that takes long.
+_CLIENTS_OF_FIXTURES = {
+    "postgres_connection": "psycopg",
+    "kafka_admin_client": "confluent_kafka.admin",
+    "debezium_client": "lakebed.clients.debezium",
+    "schema_registry_client": "lakebed.clients.registry",
+    "iceberg_catalog": "pyiceberg.catalog.rest",
 }
 
 MARKS = {
@@ -62,6 +73,16 @@ def asked_by(item: pytest.Item) -> list[str]:
     if any(mark.kwargs.get(AVRO) for mark in item.iter_markers("debezium")):
         asked.append("schema-registry")
     return asked
+
+
+def import_clients(items: Iterable[pytest.Item]) -> None:
+    """Import the clients that the tests' fixtures are going to import, while their servers start."""
+    fixtures = {name for item in items for name in getattr(item, "fixturenames", ())}
+    for fixture, module in _CLIENTS_OF_FIXTURES.items():
+        if fixture in fixtures:
+            # What is not installed is the error of the fixture.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
 
 
 def check_marks(item: pytest.Item) -> None:
