@@ -22,7 +22,7 @@ def run(rounds: int) -> Table:
     samples = SAMPLES * rounds
     table = new_table(
         "change latency",
-        f"one change at a time, from its commit to a consumer, {samples} changes after {WARM_UP} to warm up",
+        f"100 changes a second, from commit to a consumer, {samples} changes after {WARM_UP} to warm up",
         "converter",
         "median",
         "p90",
