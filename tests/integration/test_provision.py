@@ -625,6 +625,26 @@ def test_a_server_killed_leaves_none_and_says_nothing(java_cache: Path, jar: Pat
     assert not data.pending.exists()
 
 
+def test_class_data_of_versions_that_are_gone_is_removed(java_cache: Path, jar: Path, tmp_path: Path) -> None:
+    data = class_data_for("newer", [jar], java_cache, tmp_path)
+    assert data.pending is not None
+    assert data.adopted is not None
+    folder = data.adopted.parent
+    base = next(folder.glob("java-*.jsa"))
+    old, used, killed, making = (folder / name for name in ("a.jsa", "b.jsa", ".making-c", ".making-d"))
+    for file in (old, used):
+        file.touch()
+    for half_made in (killed, making):
+        half_made.mkdir()
+    for path in (old, killed, base):
+        os.utime(path, (0, 0))
+    data.pending.write_bytes((0xF00BABA8).to_bytes(4, "little"))
+    adopt(data)
+    left = set(folder.iterdir())
+    assert left >= {data.adopted, base, used, making}
+    assert not left & {old, killed}
+
+
 def test_without_room_for_class_data_servers_start_without(
     jar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,11 @@ _DUMP_SECONDS = 120
 # The JVM writes the header last, so a file that begins with the magic number is whole
 # (OpenJDK 21, cds.h: CDS_DYNAMIC_ARCHIVE_MAGIC).
 _DYNAMIC_MAGIC = 0xF00BABA8
+_MAKING = ".making-"
+# An archive that was not used for so long is of a version that is gone.
+_UNUSED_SECONDS = 30 * 24 * 3600.0
+# No dump takes so long: who was making it has been killed.
+_ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,8 @@ def class_data_for(service: str, class_path: Sequence[Path], cache: Path, scratc
         f"{service}-{_digest([base.name, _identity(base), *map(_identity, class_path)])}.jsa"
     )
     if dynamic.is_file():
+        with contextlib.suppress(OSError):
+            os.utime(dynamic)
         return ClassData([*_QUIET, f"-XX:SharedArchiveFile={base}:{dynamic}"])
     pending = scratch / f"{service}.jsa"
     flags = [*_QUIET, f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={pending}"]
@@ -127,7 +135,21 @@ def adopt(class_data: ClassData) -> None:
             with _fresh_file(adopted) as fresh:
                 shutil.copyfile(pending, fresh)
                 fresh.replace(adopted)
+            _remove_disused(adopted.parent)
         pending.unlink()
+
+
+def _remove_disused(folder: Path) -> None:
+    """Remove archives of versions that are gone, and what killed runs have left half made."""
+    now = time.time()
+    for path in folder.glob("*.jsa"):
+        # That of Java itself is named in those of the servers by its time of change, and so keeps that.
+        is_base = path.name.startswith("java-")
+        if not is_base and now - path.stat().st_mtime > _UNUSED_SECONDS:
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{_MAKING}*"):
+        if now - path.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _folder(cache: Path) -> Path:
@@ -138,7 +160,7 @@ def _folder(cache: Path) -> Path:
 def _fresh_file(target: Path) -> Iterator[Path]:
     """A name of nobody else's beside `target`, gone afterwards unless it was renamed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=target.parent) as folder:
         yield Path(folder) / target.name
 
 
