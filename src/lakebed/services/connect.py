@@ -35,7 +35,7 @@ def worker_properties(place: Place) -> dict[str, object]:
         "offset.storage.topic": _OFFSETS,
         "offset.storage.partitions": 1,
         "offset.storage.replication.factor": 1,
-        "offset.flush.interval.ms": 500,
+        "offset.flush.interval.ms": 50,
         "status.storage.topic": _STATUS,
         "status.storage.partitions": 1,
         "status.storage.replication.factor": 1,
