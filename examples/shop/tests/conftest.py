@@ -1,0 +1,26 @@
+"""What the tests of the shop share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import Connection
+from shop import Shop
+
+
+@pytest.fixture
+def shop(postgres_connection: Connection[Any]) -> Shop:
+    """A shop with an empty database of its own."""
+    return Shop(postgres_connection)
+
+
+@pytest.fixture
+def stocked_shop(shop: Shop) -> Shop:
+    """A shop with three products and two customers."""
+    shop.add_product("tea", "4.50", "Green tea", tags=["drink", "green"], weight_kg=0.25)
+    shop.add_product("mug", "9.00", "Mug")
+    shop.add_product("cake", "3.20", "Lemon cake", tags=["food"])
+    shop.register("ada@example.com", "Ada")
+    shop.register("bob@example.com", "Bob")
+    return shop

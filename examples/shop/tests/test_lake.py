@@ -1,0 +1,127 @@
+"""The shop's tables in Delta Lake and Iceberg: equal to the source, whatever happens there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from shop import Shop
+
+from lakebed.cdc.comparison import assert_converges, assert_same_rows
+from lakebed.clients.connector import Connector
+from lakebed.errors import RowsDiffer
+from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
+from lakebed.pytest_plugin.rows import TableRows
+
+pytestmark = pytest.mark.debezium(avro=True)
+
+AssertEqual = Callable[..., None]
+
+
+@pytest.fixture
+def lake(
+    stocked_shop: Shop,
+    debezium_connector: Connector,
+    cdc_pipeline: CdcPipelines,
+    delta_table_path: str,
+    iceberg_namespace: str,
+) -> CdcPipeline:
+    """The pipeline of the products, in both formats."""
+    return cdc_pipeline(
+        debezium_connector, "products", delta=delta_table_path, iceberg=f"{iceberg_namespace}.products"
+    )
+
+
+@pytest.fixture
+def assert_equal(
+    lake: CdcPipeline, table_rows: TableRows, delta_table_path: str, iceberg_namespace: str
+) -> AssertEqual:
+    """Bring in what is there, and compare both tables with the source."""
+
+    def check(**options: object) -> None:
+        lake.run_available()
+        source = table_rows.postgres("products")
+        assert_same_rows(source, table_rows.delta(delta_table_path), **options)
+        assert_same_rows(source, table_rows.iceberg(f"{iceberg_namespace}.products"), **options)
+
+    return check
+
+
+def test_the_snapshot_is_the_source(assert_equal: AssertEqual) -> None:
+    assert_equal()
+
+
+def test_inserts_updates_and_deletes(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    assert_equal()
+    stocked_shop.add_product("pot", "20.00", picture=b"\x00\x01")
+    stocked_shop.change_price("tea", "5.00")
+    stocked_shop.connection.execute("DELETE FROM products WHERE sku = 'mug'")
+    assert_equal()
+
+
+def test_many_changes_of_one_row_end_with_the_last(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    for cents in range(100):
+        stocked_shop.change_price("tea", f"4.{cents:02}")
+    assert_equal()
+
+
+def test_a_product_that_comes_back_is_there_once(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    assert_equal()
+    for price in ("1.00", "2.00"):
+        stocked_shop.connection.execute("DELETE FROM products WHERE sku = 'mug'")
+        stocked_shop.add_product("mug", price)
+    assert_equal()
+
+
+def test_a_new_number_does_not_leave_the_old_one(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    assert_equal()
+    stocked_shop.renumber("tea", "tea-2")
+    assert_equal()
+
+
+def test_a_new_column_is_there_in_both(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    assert_equal()
+    stocked_shop.connection.execute("ALTER TABLE products ADD vegan boolean")
+    stocked_shop.connection.execute("UPDATE products SET vegan = (sku <> 'cake')")
+    assert_equal()
+
+
+def test_the_whole_catalogue_can_go(stocked_shop: Shop, assert_equal: AssertEqual) -> None:
+    assert_equal()
+    stocked_shop.connection.execute("DELETE FROM products")
+    assert_equal()
+
+
+def test_it_follows_while_the_shop_is_open(
+    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+) -> None:
+    lake.start()
+    for number in range(20):
+        stocked_shop.add_product(f"pot-{number}", "20.00")
+        stocked_shop.change_price("tea", f"{number}.50")
+    lake.wait_until_caught_up()
+    assert_same_rows(table_rows.postgres("products"), table_rows.delta(delta_table_path))
+
+
+def test_it_converges(
+    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+) -> None:
+    lake.start()
+    lake.wait_until_caught_up()
+    stocked_shop.change_price("tea", "7.77")
+    assert_converges(
+        table_rows.postgres("products"), table_rows.delta(delta_table_path), deadline_seconds=30
+    )
+
+
+def test_what_differs_is_named(
+    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+) -> None:
+    lake.run_available()
+    stocked_shop.change_price("tea", "9.99")
+    with pytest.raises(RowsDiffer, match="price") as caught:
+        assert_same_rows(table_rows.postgres("products"), table_rows.delta(delta_table_path))
+    assert "4.50" in str(caught.value)
+    assert "9.99" in str(caught.value)
+    assert Decimal("9.99") != Decimal("4.50")
