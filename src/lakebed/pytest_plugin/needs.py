@@ -24,6 +24,7 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "iceberg_namespace": ("iceberg-rest",),
     "debezium_connector": ("postgres", "connect"),
     "debezium_connectors": ("postgres", "connect"),
+    "change_events": ("postgres", "connect"),
 }
 
 MARKS = {
