@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 
@@ -134,14 +135,18 @@ def _events(
 ) -> Iterator[ChangeEvent]:
     try:
         consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in left])
+        expected = sum(end - max(starts[partition], 0) for partition, end in left.items())
         while left:
+            # No more than there can be: it is waited for as many, and the end is what all wait for.
+            at_once = max(1, min(expected, _MESSAGES_AT_ONCE))
             messages = wait_until(
-                lambda: consumer.consume(_MESSAGES_AT_ONCE, 0.05),
+                functools.partial(consumer.consume, at_once, 0.05),
                 f"the events of topic {topic!r} up to the offsets {left}",
                 deadline_seconds=deadline_seconds,
                 explain=explain,
                 remedy="see `lakebed logs kafka`",
             )
+            expected -= len(messages)
             for message in messages:
                 partition, error = message.partition(), message.error()
                 if partition not in left:

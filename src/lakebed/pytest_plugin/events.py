@@ -69,11 +69,13 @@ class ChangeEvents:
             LakebedError: it is not clear whose topic this is, or there is no such table.
             DeadlinePassed: the connector did not bring everything in time; with its state and trace.
         """
+        from lakebed.cdc.acknowledgement import wait_until_acknowledged
         from lakebed.cdc.reading import change_events as read
 
         connector, topic = self._find(topic, connector)
         kafka = self._stack.need("kafka").kafka_bootstrap_servers
-        self._wait_for_all(connector, kafka, deadline_seconds)
+        database = self._database(connector)
+        wait_until_acknowledged(database, connector, deadline_seconds=deadline_seconds)
         decoder = self._decoder(connector)
         decoder.refresh()
         return read(
@@ -125,28 +127,6 @@ class ChangeEvents:
                 "pass a table that there is, or a whole topic, as `connector.topic(table)` gives it",
             )
         return topic
-
-    def _wait_for_all(self, connector: Connector, kafka: str, deadline_seconds: float) -> None:
-        from lakebed.cdc.acknowledgement import wait_until_acknowledged
-        from lakebed.cdc.barrier import wait_for_barrier
-
-        database = self._database(connector)
-        row = database.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-        assert row is not None
-        wait_for_barrier(
-            database,
-            kafka,
-            connector.config.topic_prefix,
-            deadline_seconds=deadline_seconds,
-            explain=connector.describe,
-        )
-        wait_until_acknowledged(
-            connector.client,
-            connector.name,
-            int(row[0]),
-            deadline_seconds=deadline_seconds,
-            explain=connector.describe,
-        )
 
     def _database(self, connector: Connector) -> psycopg.Connection[Any]:
         """Return a connection beside the test's, which may be in a transaction or broken."""
