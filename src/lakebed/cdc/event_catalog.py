@@ -110,9 +110,8 @@ def _numeric(modifier: int, mode: str) -> FieldType:
         return FieldType(mode)
     if modifier < 0:
         return FieldType("io.debezium.data.VariableScaleDecimal")
-    # PostgreSQL, `numeric_typmod_scale`: eleven bits with a sign.
-    scale = (((modifier - 4) & 0x7FF) ^ 1024) - 1024
-    return FieldType("org.apache.kafka.connect.data.Decimal", scale=scale)
+    # Eleven bits. A negative scale, -2, is 2046 for Debezium, which sends so many zeros.
+    return FieldType("org.apache.kafka.connect.data.Decimal", scale=(modifier - 4) & 0x7FF)
 
 
 _MOST_DIGITS = 6

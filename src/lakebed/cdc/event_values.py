@@ -77,7 +77,7 @@ def as_bits(value: Any, length: int | None) -> str:
 def as_float32(value: Any) -> float:
     """Return the shortest number that is the same in four bytes: 1.1, as PostgreSQL shows it."""
     number = float(value)
-    for digits in range(6, 9):
+    for digits in range(1, 9):
         short = float(f"{number:.{digits}g}")
         if struct.pack("f", short) == struct.pack("f", number):
             return short
