@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
 from lakebed.cdc.event_catalog import HandlingModes
-from lakebed.cdc.events import Row
+from lakebed.cdc.events import ABSENT, Row
 from lakebed.clients.connector import Connector
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
 from lakebed.pytest_plugin.events import ChangeEvents
@@ -61,7 +64,15 @@ NATURAL = {
     "text": ("text", "''", "'tœxt 𝄞 \"quoted\" \\'", "'NULL'", "E'a\\nb\\tc'"),
     "short": ("varchar(9)", "'vé'", "''", "'123456789'"),
     "padded": ("char(5)", "'ab'", "''"),
-    "days": ("date", "'2024-02-29'", "'0001-01-01'", "'9999-12-31'", "'1969-12-31'", "'1582-10-04'", "'1582-10-15'"),
+    "days": (
+        "date",
+        "'2024-02-29'",
+        "'0001-01-01'",
+        "'9999-12-31'",
+        "'1969-12-31'",
+        "'1582-10-04'",
+        "'1582-10-15'",
+    ),
     "instant": (
         "timestamptz",
         "'2024-03-31 02:30:00.123456+01'",
@@ -263,3 +274,197 @@ def test_every_type_in_every_mode_and_form(
     expected = rows_of(postgres_connection, wanted)
     for form, connector in connectors.items():
         assert_equal_rows(form, rows_after(change_events, connector), expected)
+
+
+# What Python has no value for.
+STRANGE_TIMES = {
+    "day": ("date", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'5874897-12-31'", "'4713-01-01 BC'"),
+    "instant": (
+        "timestamptz",
+        "'infinity'",
+        "'-infinity'",
+        "'0044-03-15 12:00:00.123456+00 BC'",
+        "'294276-12-31 23:59:59.999999+00'",
+        "'10000-01-01 00:00:00+00'",
+    ),
+    "stamp": (
+        "timestamp",
+        "'infinity'",
+        "'-infinity'",
+        "'0044-03-15 12:00:00.123 BC'",
+        "'10000-01-01'",
+        "'0001-12-31 23:59:59.5 BC'",
+    ),
+    "stamp_3": ("timestamp(3)", "'infinity'", "'-infinity'", "'0044-03-15 12:00:00.12 BC'"),
+}
+MIDNIGHT = {"end_of_day": ("time", "'24:00'")}
+
+
+@pytest.mark.lakebed("schema-registry")
+@pytest.mark.parametrize(
+    "mode", ["adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds"]
+)
+def test_what_python_has_no_value_for_is_the_text_of_postgresql(
+    mode: str,
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    # In ISO 8601 Debezium writes the end of a day as its beginning.
+    columns = STRANGE_TIMES if mode == "isostring" else {**STRANGE_TIMES, **MIDNIGHT}
+    make_table(postgres_connection, columns)
+    # A snapshot, unlike the log, has dates before Christ as if they were after.
+    days = [value for value in columns["day"][1:] if "BC" not in value]
+    insert(postgres_connection, {**columns, "day": ("date", *days)}, 0)
+    connectors = {form: debezium_connectors(time_precision_mode=mode, **more) for form, more in FORMS.items()}
+    insert(postgres_connection, columns, 100)
+    expected = rows_of(postgres_connection, {name: f'"{name}"::text' for name in columns})
+    for form, connector in connectors.items():
+        assert_equal_rows(form, rows_after(change_events, connector), expected)
+
+
+@pytest.mark.lakebed("schema-registry")
+@pytest.mark.parametrize(("mode", "kept"), [("precise", False), ("double", True)])
+def test_numbers_that_are_none_are_lost_by_precise_decimals(
+    mode: str,
+    kept: bool,
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    columns = {"free": ("numeric", "'NaN'", "'Infinity'", "'-Infinity'"), "price": ("numeric(9,2)", "'NaN'")}
+    make_table(postgres_connection, columns)
+    connectors = {
+        form: debezium_connectors(decimal_handling_mode=mode, **more) for form, more in FORMS.items()
+    }
+    insert(postgres_connection, columns, 0)
+    sql = "{}::float8" if kept else "NULLIF({0}, {0})"
+    expected = rows_of(postgres_connection, {name: sql.format(name) for name in columns})
+    for form, connector in connectors.items():
+        assert_equal_rows(form, rows_after(change_events, connector), expected)
+
+
+@pytest.mark.lakebed("schema-registry")
+def test_an_interval_of_months_has_the_days_of_an_average_month(
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute("CREATE TABLE wide (id int PRIMARY KEY, span interval)")
+    connectors = {form: debezium_connectors(**more) for form, more in FORMS.items()}
+    as_text = debezium_connectors(extra_config={"interval.handling.mode": "string"})
+    postgres_connection.execute("INSERT INTO wide VALUES (1, '1 year 2 months 3 days 04:05:06.789')")
+    months = "extract(year FROM span) * 12 + extract(month FROM span)"
+    rest = "make_interval(days => extract(day FROM span)::int, secs => extract(epoch FROM span::time))"
+    average = f"make_interval(hours => (({months}) * 30.4375 * 24)::int) + {rest}"
+    row = postgres_connection.execute(f"SELECT {average} FROM wide".encode()).fetchone()
+    assert row is not None
+    for connector in connectors.values():
+        (after,) = rows_after(change_events, connector)
+        assert isinstance(after["span"], timedelta)
+        assert after["span"] == row[0]
+    (after,) = rows_after(change_events, as_text)
+    postgres_connection.execute("INSERT INTO wide VALUES (2, %s)", [after["span"]])
+    (spans,) = postgres_connection.execute("SELECT count(DISTINCT span) FROM wide").fetchall()
+    assert spans == (1,)
+
+
+@pytest.mark.lakebed("schema-registry")
+def test_what_debezium_does_not_capture_is_absent_and_null_is_none(
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute("CREATE TABLE wide (id int PRIMARY KEY, nothing text, path line)")
+    connectors = [debezium_connectors(**more) for more in FORMS.values()]
+    postgres_connection.execute("INSERT INTO wide VALUES (1, NULL, '{1,2,3}')")
+    for connector in connectors:
+        (after,) = rows_after(change_events, connector)
+        assert (after["nothing"], after["path"]) == (None, ABSENT)
+        assert set(after) == {"id", "nothing"}
+
+
+@pytest.mark.lakebed("schema-registry")
+def test_a_bit_varying_has_the_zeros_up_to_its_limit(
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute("CREATE TABLE wide (id int PRIMARY KEY, limited varbit(9), unlimited varbit)")
+    connectors = [debezium_connectors(**more) for more in FORMS.values()]
+    postgres_connection.execute("INSERT INTO wide VALUES (1, B'101', B'00101')")
+    row = postgres_connection.execute(
+        "SELECT 1, lpad(limited::text, 9, '0'), ltrim(unlimited::text, '0') FROM wide"
+    ).fetchone()
+    for connector in connectors:
+        (after,) = rows_after(change_events, connector)
+        assert tuple(after.values()) == row
+
+
+@pytest.mark.lakebed("schema-registry")
+def test_keys_have_their_types_too_also_those_of_tombstones(
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute(
+        "CREATE TABLE wide (account uuid, price numeric(9,2), at timestamp, day date, content bytea,"
+        " PRIMARY KEY (account, price, at, day, content))"
+    )
+    connectors = [debezium_connectors(**more) for more in FORMS.values()]
+    postgres_connection.execute(
+        "INSERT INTO wide VALUES"
+        " (gen_random_uuid(), 1.50, '2024-03-31 02:30:00.123456', '2024-02-29', '\\x00ff')"
+    )
+    expected = postgres_connection.execute("SELECT * FROM wide").fetchone()
+    postgres_connection.execute("DELETE FROM wide")
+    for connector in connectors:
+        events = list(change_events(connector.topic("wide"), connector=connector))
+        assert [tuple(event.key.values()) for event in events if event.key] == [expected] * 3
+
+
+def test_random_rows_are_those_of_postgresql(
+    postgres_connection: psycopg.Connection[Any],
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    """Rows that nobody thought of; the seed stands in the assertion, to see the same ones again."""
+    seed = random.randrange(2**32)
+    chosen = random.Random(seed)
+    postgres_connection.execute(
+        "CREATE TABLE wide (id int PRIMARY KEY, free numeric, price numeric(30,7), day date, stamp timestamp,"
+        " instant timestamptz, single real, twice float8, content bytea, text text, frees numeric[])"
+    )
+    connectors = {form: debezium_connectors(**more) for form, more in FORMS.items() if not more.get("avro")}
+    rows = [(number, *_random_values(chosen)) for number in range(200)]
+    with postgres_connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO wide VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", rows)
+    columns = ("free", "price", "day", "stamp", "instant", "single", "twice", "content", "text", "frees")
+    expected = rows_of(postgres_connection, {name: name for name in columns})
+    for form, connector in connectors.items():
+        assert_equal_rows(f"seed {seed}, {form}", rows_after(change_events, connector), expected)
+
+
+def _random_values(chosen: random.Random) -> list[Any]:
+    def number(digits: int, scale: int) -> Decimal:
+        return Decimal(chosen.randint(-(10**digits), 10**digits)).scaleb(-scale)
+
+    def moment() -> datetime:
+        # Before 1582 another calendar rules in a part of pgjdbc.
+        first = datetime(1583, 1, 1)
+        span = (datetime(9999, 12, 31) - first).days
+        return first + timedelta(days=chosen.randint(0, span), microseconds=chosen.randint(0, 86_399_999_999))
+
+    letters = [chr(code) for code in range(1, 0x2FFF) if not 0xD800 <= code < 0xE000]
+    return [
+        number(27, chosen.randint(0, 40)),
+        number(20, chosen.randint(0, 7)),
+        date.fromordinal(moment().toordinal()),
+        moment(),
+        moment().replace(tzinfo=timezone.utc),
+        chosen.uniform(-1e10, 1e10) * 10 ** chosen.randint(-20, 20),
+        chosen.uniform(-1e300, 1e300),
+        chosen.randbytes(chosen.randint(0, 50)),
+        "".join(chosen.choices(letters, k=chosen.randint(0, 50))),
+        [None if chosen.random() < 0.2 else number(10, 3) for _ in range(chosen.randint(0, 5))],
+    ]

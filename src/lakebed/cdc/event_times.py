@@ -13,10 +13,19 @@ _DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1)
 _FIRST, _LAST = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() - 719163
 
-# How an infinite value leaves Debezium as a number. Seen with 3.6.3; they come from pgjdbc's
-# `PGStatement.DATE_POSITIVE_INFINITY` and `DATE_NEGATIVE_INFINITY`, in part after an overflow.
-_INFINITE_DAYS = {-2147472692: "infinity", -2147472691: "-infinity"}
-_INFINITE_MICROSECONDS = {9223372036825200000: "infinity", -9223372036832400000: "-infinity"}
+# How an infinite value leaves Debezium 3.6.3: pgjdbc's `PGStatement.DATE_POSITIVE_INFINITY` and
+# `DATE_NEGATIVE_INFINITY`, in part after an overflow. PostgreSQL has no such date and time otherwise.
+_INFINITE_DAYS = {
+    # From the log, from a snapshot, and from a snapshot with `time.precision.mode=isostring`.
+    **{-2147472692: "infinity", -622191234: "infinity", 106751991166: "infinity"},
+    **{-2147472691: "-infinity", -625821272: "-infinity", 106748361128: "-infinity"},
+}
+_INFINITE_MICROSECONDS = {
+    9223372036825200000: "infinity",
+    -9223372036832400000: "-infinity",
+    # In an array of `timestamptz`.
+    106748361128 * _DAY + 82_800_000_000: "-infinity",
+}
 _INFINITE_NANOSECONDS = {2**63 - 1: "infinity", -(2**63): "-infinity"}
 
 _ISO = re.compile(

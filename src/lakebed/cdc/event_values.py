@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import json
+import math
 import struct
 import uuid
 from collections.abc import Callable, Mapping
@@ -77,11 +78,24 @@ def as_bits(value: Any, length: int | None) -> str:
 def as_float32(value: Any) -> float:
     """Return the shortest number that is the same in four bytes: 1.1, as PostgreSQL shows it."""
     number = float(value)
-    for digits in range(1, 9):
+    if not math.isfinite(number):
+        return number
+    (bits,) = struct.unpack("<I", struct.pack("<f", number))
+    # Java's text of it, in JSON, may be another one.
+    number = _float32(bits)
+    for digits in range(1, 10):
         short = float(f"{number:.{digits}g}")
-        if struct.pack("f", short) == struct.pack("f", number):
+        # Between two numbers of four bytes PostgreSQL takes neither for the shorter form of the other.
+        if struct.unpack("<I", struct.pack("<f", short)) == (bits,) and not any(
+            short == (number + _float32(bits + step)) / 2 for step in (-1, 1)
+        ):
             return short
     return number
+
+
+def _float32(bits: int) -> float:
+    (number,) = struct.unpack("<f", struct.pack("<I", bits % 2**32))
+    return float(number)
 
 
 def _struct(kind: FieldType) -> Decode:
