@@ -57,7 +57,9 @@ Decode = Callable[[Any], Any]
 
 def as_bytes(value: bytes | str) -> bytes:
     """Return the bytes of a bytes field, which JSON carries as base64."""
-    return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
+    if not isinstance(value, (bytes, str)):
+        raise TypeError(f"no bytes but {type(value).__name__}")
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else value
 
 
 def as_decimal(value: Any, scale: int) -> Decimal:

@@ -66,7 +66,7 @@ class Transaction:
     """Where the event stands in its transaction; only with `provide.transaction.metadata=true`.
 
     Attributes:
-        id: of the transaction, `txId:LSN`.
+        id: `<transaction>:<LSN>`; in an event of PostgreSQL the LSN is the event's own.
         total_order: which event of the transaction it is, from 1.
         data_collection_order: which event of its table in the transaction, from 1.
     """
@@ -74,6 +74,11 @@ class Transaction:
     id: str
     total_order: int
     data_collection_order: int
+
+    @property
+    def tx_id(self) -> int:
+        """The number of the transaction, the same for all its events: `source.tx_id`."""
+        return int(self.id.partition(":")[0])
 
 
 @dataclass(frozen=True)
