@@ -33,7 +33,9 @@ in_every_form = pytest.mark.parametrize(
         pytest.param({"avro": True}, id="Avro", marks=pytest.mark.lakebed("schema-registry")),
     ],
 )
-EVERYTHING = {"extra_config": {"skipped.operations": "none", "provide.transaction.metadata": "true"}}
+EVERYTHING: dict[str, Any] = {
+    "extra_config": {"skipped.operations": "none", "provide.transaction.metadata": "true"}
+}
 
 
 def summary(events: Sequence[ChangeEvent]) -> list[tuple[str, Any, Any, Any]]:
@@ -41,6 +43,12 @@ def summary(events: Sequence[ChangeEvent]) -> list[tuple[str, Any, Any, Any]]:
         (event.op.name, None if event.key is None else event.key["id"], event.before, event.after)
         for event in events
     ]
+
+
+def one_value(postgres: Postgres, query: str, *parameters: Any) -> Any:
+    row = postgres.execute(query.encode(), parameters).fetchone()
+    assert row is not None
+    return row[0]
 
 
 @in_every_form
@@ -176,9 +184,7 @@ def test_a_transaction_says_how_its_events_are_ordered(
     postgres_connection.execute("CREATE TABLE lines (id int PRIMARY KEY)")
     debezium_connectors(**form, **EVERYTHING)
     with postgres_connection.transaction():
-        (transaction_id,) = (
-            postgres_connection.execute("SELECT pg_current_xact_id()::text::int").fetchone() or ()
-        )
+        transaction_id = one_value(postgres_connection, "SELECT pg_current_xact_id()::text::int")
         postgres_connection.execute("INSERT INTO orders VALUES (1)")
         postgres_connection.execute("INSERT INTO lines VALUES (1), (2)")
         postgres_connection.execute("INSERT INTO orders VALUES (2)")
@@ -214,8 +220,7 @@ def test_positions_are_in_the_order_of_commits_and_times_are_now(
     addresses: Addresses,
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
-    before = postgres_connection.execute("SELECT clock_timestamp()").fetchone()
-    assert before is not None
+    before = one_value(postgres_connection, "SELECT clock_timestamp()")
     with postgres_connection.transaction():
         # Written first, committed last.
         postgres_connection.execute("INSERT INTO notes VALUES (1)")
@@ -231,16 +236,14 @@ def test_positions_are_in_the_order_of_commits_and_times_are_now(
     assert sources[0] < sources[1] < sources[2] >= sources[1]
     assert sources[2] > sources[0] <= sources[0]
     assert (sources[1].lsn or 0) < (sources[0].lsn or 0)
-    (text,) = postgres_connection.execute(
-        "SELECT '0/0'::pg_lsn + %s::bigint::numeric", [sources[0].lsn]
-    ).fetchone() or ("",)
+    text = one_value(postgres_connection, "SELECT '0/0'::pg_lsn + %s::bigint::numeric", sources[0].lsn)
     assert sources[0].lsn_text == text
     for event, source in zip(events, sources, strict=True):
         assert not source.is_snapshot
         assert (source.connector, source.db) == ("postgresql", postgres_connection.info.dbname)
         assert event.timestamp is not None
         assert event.kafka_timestamp is not None
-        assert before[0] <= source.timestamp <= event.timestamp
+        assert before <= source.timestamp <= event.timestamp
         assert event.timestamp <= event.kafka_timestamp + timedelta(milliseconds=1)
         assert event.kafka_timestamp <= datetime.now(timezone.utc)
 

@@ -99,7 +99,7 @@ class EventDecoder:
 
     def _place(self, message: Message) -> dict[str, Any]:
         topic = message.topic() or ""
-        headers = {name: _header(value) for name, value in message.headers() or []}
+        headers = {name: _header(value) for name, value in _pairs(message.headers())}
         milliseconds = message.timestamp()[1]
         return {
             "topic": topic,
@@ -192,6 +192,11 @@ def poison(message: Message, reason: str) -> PoisonMessage:
 
 def _bytes(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _pairs(headers: Any) -> list[tuple[str, Any]]:
+    # The stubs of confluent-kafka also know headers as a mapping, which only producers take.
+    return list(headers or [])
 
 
 def _header(value: Any) -> bytes | None:

@@ -80,23 +80,25 @@ def as_bits(value: Any, length: int | None) -> str:
 def as_float32(value: Any) -> float:
     """Return the shortest number that is the same in four bytes: 1.1, as PostgreSQL shows it."""
     number = float(value)
-    if not math.isfinite(number):
+    if number == 0 or not math.isfinite(number):
         return number
     (bits,) = struct.unpack("<I", struct.pack("<f", number))
     # Java's text of it, in JSON, may be another one.
     number = _float32(bits)
-    for digits in range(1, 10):
+    inner, outer = _float32(bits - 1), _float32(bits + 1)
+    if math.isinf(outer):
+        outer = 2 * number - inner
+    # Exactly in the middle of two numbers PostgreSQL takes neither for the shorter form of the other.
+    least, most = sorted(((number + inner) / 2, (number + outer) / 2))
+    for digits in range(1, 9):
         short = float(f"{number:.{digits}g}")
-        # Between two numbers of four bytes PostgreSQL takes neither for the shorter form of the other.
-        if struct.unpack("<I", struct.pack("<f", short)) == (bits,) and not any(
-            short == (number + _float32(bits + step)) / 2 for step in (-1, 1)
-        ):
+        if least < short < most:
             return short
-    return number
+    return float(f"{number:.9g}")
 
 
 def _float32(bits: int) -> float:
-    (number,) = struct.unpack("<f", struct.pack("<I", bits % 2**32))
+    (number,) = struct.unpack("<f", struct.pack("<I", bits))
     return float(number)
 
 
@@ -214,7 +216,7 @@ def row_decoder(
     decoders = {name: decoder(kind) for name, kind in columns.items()}
 
     def decode(row: Mapping[str, Any]) -> dict[str, Any]:
-        decoded = {}
+        decoded: dict[str, Any] = {}
         for name, value in row.items():
             if value is None:
                 decoded[name] = None

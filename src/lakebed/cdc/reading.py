@@ -148,17 +148,17 @@ def _events(
             )
             expected -= len(messages)
             for message in messages:
-                partition, error = message.partition(), message.error()
-                if partition not in left:
+                partition, offset, error = message.partition(), message.offset(), message.error()
+                if partition not in left or offset is None:
                     continue
                 # An offset need not have a message: it may be compacted away, or end a transaction.
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise StackFailed(f"read topic {topic!r}", str(error), "see `lakebed logs kafka`")
-                if error is None and message.offset() < left[partition]:
+                if error is None and offset < left[partition]:
                     event = _decoded(decoder, message, on_poison)
                     if event is not None:
                         yield event
-                if message.offset() >= left[partition] - 1:
+                if offset >= left[partition] - 1:
                     del left[partition]
     finally:
         consumer.close()
