@@ -95,5 +95,9 @@ class RowsDiffer(LakebedError, AssertionError):
     """Two tables that must hold the same rows do not."""
 
 
+class PoisonMessage(LakebedError):
+    """A message in a change topic is no change event, or one of its values is not what its schema says."""
+
+
 class CleanUpIncomplete(LakebedError):
     """Something that a test made could not be removed."""

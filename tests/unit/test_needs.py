@@ -26,7 +26,7 @@ def needed(pytester: pytest.Pytester, *tests: str) -> list[str]:
 
 
 def test_every_fixture_of_the_contract_has_its_services() -> None:
-    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors"}
+    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors", "change_events"}
 
 
 def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> None:

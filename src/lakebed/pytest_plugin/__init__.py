@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakebed.pytest_plugin.events import change_events
 from lakebed.pytest_plugin.fixtures import (
     debezium_client,
     debezium_connector,
@@ -37,6 +38,7 @@ from lakebed.pytest_plugin.hooks import (
 )
 
 __all__ = [
+    "change_events",
     "debezium_client",
     "debezium_connector",
     "debezium_connectors",

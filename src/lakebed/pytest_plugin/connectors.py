@@ -29,6 +29,9 @@ class DebeziumConnectors:
         clean_up: of the test.
         fields: what every connector of the test has, from its marks.
         on_made: told of each connector before it is created.
+
+    Attributes:
+        connectors: all of the test so far, also those deleted.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class DebeziumConnectors:
         self._fields = fields
         self._on_made = on_made
         self._made: dict[str, tuple[Thing, ...]] = {}
+        self.connectors: list[Connector] = []
 
     def __call__(self, *, avro: bool | None = None, **fields: Any) -> Connector:
         """Create a connector and return it when it streams.
@@ -96,6 +100,7 @@ class DebeziumConnectors:
         self._clean_up.add(f"connector {config.name}", lambda: self._stack.remove(*things))
         connector = Connector(config, self._client)
         self._on_made(connector)
+        self.connectors.append(connector)
         if config.database_dbname == own:
             connect_to_stream(connector, self._database)
         else:

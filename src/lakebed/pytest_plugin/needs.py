@@ -26,6 +26,7 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "iceberg_namespace": ("iceberg-rest",),
     "debezium_connector": ("postgres", "connect"),
     "debezium_connectors": ("postgres", "connect"),
+    "change_events": ("postgres", "connect"),
 }
 
 # What a fixture imports when it is made, where that takes long.
