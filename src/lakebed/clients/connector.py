@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from lakebed.clients.debezium import DebeziumClient
+from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.lifecycle import ConnectorLifecycle
@@ -42,15 +43,13 @@ class Connector:
         """Return its status as Connect reports it."""
         return self.client.status(self.name)
 
-    def describe(self) -> str:
-        """Return its state, its history and the trace of a failed task, for a person to read."""
-        status = self.status()
-        lines = [f"state: {self.lifecycle.state.name}"]
-        lines += [
-            f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in self.lifecycle.history
-        ]
-        lines += [f"task {task.id} {task.state}\n{task.trace}" for task in status.tasks if task.trace]
-        return "\n".join(lines)
+    def describe(self, postgres: psycopg.Connection[Any] | None = None) -> str:
+        """Return what `lakebed.clients.diagnosis.diagnose` says of it, for a person to read.
+
+        Args:
+            postgres: a connection to the database it captures; with it slot and publication are described.
+        """
+        return diagnose(self.client, self.name, postgres, self.config.slot_name)
 
 
 def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -> None:

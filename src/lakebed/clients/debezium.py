@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import psycopg
 
-from lakebed.clients.databases import describe_slot
+from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig, PluginName
 from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed
@@ -45,12 +46,16 @@ class DebeziumClient:
     Args:
         url: address of a worker's REST interface.
         timeout_seconds: how long one request may take.
+        log: the worker's log file, if it is known; its end stands in diagnoses.
 
     Every state it sees goes through the `ConnectorLifecycle` that `lifecycle(name)` returns.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS, log: Path | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        self.log = log
         self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False)
         self._lifecycles: dict[str, ConnectorLifecycle] = {}
         self._translated: set[tuple[str, str]] = set()
@@ -296,7 +301,7 @@ class DebeziumClient:
             deadline_seconds=deadline_seconds,
             # A connector that was just created is not known to its own worker for a moment.
             ignore=(ConnectRefused,),
-            explain=lambda: f"its states so far: {self.lifecycle(name).history}",
+            explain=lambda: diagnose(self, name),
             remedy="`lakebed logs connect` shows what the worker says",
         )
         assert status is not None
@@ -327,9 +332,7 @@ class DebeziumClient:
             deadline_seconds=deadline_seconds,
             longest_pause_seconds=0.05,
             ignore=(ConnectRefused,),
-            explain=lambda: (
-                f"connector: {self.lifecycle(name).state.name}; slot: {describe_slot(postgres, slot_name)}"
-            ),
+            explain=lambda: diagnose(self, name, postgres, slot_name),
             remedy="`lakebed logs connect` shows what the task says",
         )
 
