@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
+from lakebed.clients.connector_waiting import never_streams, sender_of
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
-from lakebed.config.debezium import DebeziumConnectorConfig
+from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
 from lakebed.lifecycle import ConnectorLifecycle
 
 # Of the runtime, not of the model: Debezium's own default asks PostgreSQL for changes every 500 ms.
@@ -51,12 +52,34 @@ class Connector:
         """
         return diagnose(self.client, self.name, postgres, self.config.slot_name)
 
+    def update(self, postgres: psycopg.Connection[Any], **fields: Any) -> Connector:
+        """Change fields of the configuration, and return the connector when it streams with them.
+
+        Args:
+            postgres: a connection to any database of the server.
+            fields: of `DebeziumConnectorConfig`. `extra_config` replaces the whole of it.
+
+        Raises:
+            ConnectRefused, ConnectorFailed, NeverStreams, DeadlinePassed: see `DebeziumClient`.
+        """
+        changed = Connector(replace(self.config, **fields), self.client)
+        before = self.client.config(self.name)
+        old_sender = sender_of(postgres, self.config.slot_name)
+        self.client.update(changed.config, settings=RUNTIME_SETTINGS)
+        if self.client.config(self.name) == before:
+            old_sender = None  # Connect restarts nothing then
+        self.client.wait_until_streaming(self.name, changed.config.slot_name, postgres, old_sender=old_sender)
+        return changed
+
 
 def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -> None:
     """Create a connector and return when it streams.
 
     Raises:
+        NeverStreams: it is `initial_only`; nothing was created.
         ConnectRefused, ConnectorFailed, DeadlinePassed: see `DebeziumClient`.
     """
-    connector.client.create(connector.config, settings=RUNTIME_SETTINGS)
+    if connector.config.snapshot_mode is SnapshotMode.INITIAL_ONLY:
+        raise never_streams(connector.name)
+    connector.client.create(connector.config, settings=RUNTIME_SETTINGS, postgres=postgres)
     connector.client.wait_until_streaming(connector.name, connector.config.slot_name, postgres)

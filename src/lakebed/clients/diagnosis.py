@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakebed.errors import LakebedError
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from lakebed.clients.debezium import DebeziumClient
 
-_LOG_LINES = 12
+_LOG_ENTRIES = 10
+_LOG_LINES_SEARCHED = 400
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
 _SLOT = (
     "SELECT to_jsonb(slot) || jsonb_build_object("
@@ -59,8 +61,7 @@ def diagnose(
                 _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
             )
     if client.log is not None:
-        lines = last_lines(client.log, _LOG_LINES).replace("\n", "\n  ")
-        parts.append(f"the end of Connect's log:\n  {lines}")
+        parts.append(f"the end of Connect's log:\n{_end_of_log(client.log)}")
     return "\n".join(parts)
 
 
@@ -70,6 +71,13 @@ def _said(what: str, ask: Callable[[], str]) -> str:
     except Exception as error:  # a server that is gone must not hide what the others say
         seen = error.seen if isinstance(error, LakebedError) else str(error).strip()
         return f"{what}: no answer ({type(error).__name__}: {seen})"
+
+
+def _end_of_log(log: Path) -> str:
+    """Return the last entries without their stack traces, which would leave room for one only."""
+    lines = last_lines(log, _LOG_LINES_SEARCHED).splitlines()
+    entries = [line for line in lines if line[:1].isdigit()][-_LOG_ENTRIES:]
+    return "\n".join(f"  {line}" for line in entries or lines)
 
 
 def _config(client: DebeziumClient, name: str) -> dict[str, str]:
