@@ -141,18 +141,15 @@ def topic_events(lakebed_stack: SessionStack) -> TopicEvents:
 
 @pytest.fixture
 def events_until_now(
-    lakebed_stack: SessionStack, postgres_connection: psycopg.Connection[Any], topic_events: TopicEvents
+    postgres_connection: psycopg.Connection[Any], topic_events: TopicEvents
 ) -> EventsUntilNow:
     """Read the changes of a table that were committed before the call, tombstones left out."""
-    from lakebed.cdc.barrier import wait_for_barrier
-
-    bootstrap_servers = lakebed_stack.need("kafka").kafka_bootstrap_servers
+    from lakebed.clients.connector_waiting import wait_until_acknowledged
 
     def events(connector: Connector, table: str) -> list[dict[str, Any]]:
-        wait_for_barrier(
+        wait_until_acknowledged(
             postgres_connection,
-            bootstrap_servers,
-            connector.config.topic_prefix,
+            connector.config.slot_name,
             explain=lambda: connector.describe(postgres_connection),
         )
         return [value for _, value in topic_events(connector.topic(table)) if value is not None]

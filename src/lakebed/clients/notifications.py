@@ -14,10 +14,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lakebed.clients.connector import Connector
+from lakebed.clients.connector_waiting import wait_until_acknowledged
 from lakebed.errors import LakebedError, SnapshotFailed
 from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
+    import psycopg
     from confluent_kafka import Consumer
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
@@ -166,7 +168,7 @@ def wait_for_initial_snapshot(
     deadline_seconds: float = 60.0,
     registry: SchemaRegistryClient | None = None,
 ) -> dict[str, int]:
-    """Wait until the connector has taken its first snapshot, or left it out.
+    """Wait until the connector's first snapshot is in Kafka, or was left out.
 
     Returns:
         By table, such as "public.orders", the rows it has read; empty for a snapshot that was left out.
@@ -175,33 +177,46 @@ def wait_for_initial_snapshot(
         SnapshotFailed: it was aborted, or a table could not be read.
         DeadlinePassed: see `wait_for_notification`.
     """
-    return _rows_of(
-        wait_for_notification(
-            connector,
-            bootstrap_servers,
-            lambda one: one.aggregate_type == INITIAL_SNAPSHOT and one.type in _ENDS,
-            f"the initial snapshot of connector {connector.name!r}",
-            deadline_seconds=deadline_seconds,
-            registry=registry,
-        ),
+    seen = wait_for_notification(
         connector,
+        bootstrap_servers,
+        lambda one: one.aggregate_type == INITIAL_SNAPSHOT and one.type in _ENDS,
+        f"the initial snapshot of connector {connector.name!r}",
+        deadline_seconds=deadline_seconds,
+        registry=registry,
     )
+    rows = _rows_of(seen, connector)
+
+    def is_acknowledged() -> bool:
+        # Other topics may still lack what was sent before the notification. The offset of the snapshot's
+        # events says that it is one; Connect commits what comes after it when Kafka has acknowledged all.
+        offsets = connector.client.offsets(connector.name)
+        return bool(offsets) and all("snapshot" not in one["offset"] for one in offsets)
+
+    if seen[-1].type != "SKIPPED":
+        wait_until(
+            is_acknowledged,
+            f"Kafka to acknowledge the snapshot of connector {connector.name!r}",
+            deadline_seconds=deadline_seconds,
+            explain=connector.describe,
+        )
+    return rows
 
 
 def wait_for_snapshot(
     connector: Connector,
+    postgres: psycopg.Connection[Any],
     bootstrap_servers: str,
     signal_id: str,
     *,
     deadline_seconds: float = 60.0,
     registry: SchemaRegistryClient | None = None,
 ) -> dict[str, int]:
-    """Wait until a snapshot that a signal asked for has ended, and return the rows it has read, by table.
-
-    Its rows are in Kafka in front of the notification: both go through the connector's one queue.
+    """Wait until a snapshot that a signal asked for is in Kafka, and return the rows it has read, by table.
 
     Args:
         connector: see `wait_for_notification`, as the other arguments.
+        postgres: a connection in autocommit mode to the database it captures.
         bootstrap_servers: of Kafka.
         signal_id: what `lakebed.clients.signals.start_snapshot` returned.
         deadline_seconds: how long to wait.
@@ -219,7 +234,15 @@ def wait_for_snapshot(
         deadline_seconds=deadline_seconds,
         registry=registry,
     )
-    return _rows_of([one for one in seen if one.id == signal_id], connector)
+    rows = _rows_of([one for one in seen if one.id == signal_id], connector)
+    # Other topics may still lack what was sent before the notification.
+    wait_until_acknowledged(
+        postgres,
+        connector.config.slot_name,
+        deadline_seconds=deadline_seconds,
+        explain=lambda: connector.describe(postgres),
+    )
+    return rows
 
 
 def _rows_of(seen: Seen, connector: Connector) -> dict[str, int]:
@@ -230,6 +253,15 @@ def _rows_of(seen: Seen, connector: Connector) -> dict[str, int]:
         if one.aggregate_type == last.aggregate_type and one.type == "TABLE_SCAN_COMPLETED"
     ]
     not_read = {scan["scanned_collection"]: scan["status"] for scan in scans if scan["status"] not in _READ}
+    # One that was stopped ends as COMPLETED too, and the notification that it was ABORTED has another id.
+    begun = {
+        table.strip()
+        for one in seen
+        if one.type == "STARTED" and one.aggregate_type == INCREMENTAL_SNAPSHOT
+        for table in one.additional_data.get("data_collections", "").split(",")
+    }
+    scanned = {scan["scanned_collection"] for scan in scans}
+    not_read.update(dict.fromkeys(sorted(begun - scanned), "stopped before its end"))
     if last.type == "ABORTED" or not_read:
         raise SnapshotFailed(
             f"take the {last.aggregate_type} of connector {connector.name!r}",
