@@ -120,4 +120,4 @@ def test_the_rows_of_the_first_snapshot_are_counted_with_avro_too(
     rows = wait_for_initial_snapshot(
         connector, addresses.kafka_bootstrap_servers, registry=schema_registry_client
     )
-    assert rows == {"public.orders": 1000}
+    assert rows == {"public.orders": 1000, "public.notes": 0}
