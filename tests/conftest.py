@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -18,6 +20,12 @@ import lakebed
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
 from lakebed.waiting import wait_until
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from lakebed.clients.connector import Connector
+    from lakebed.pytest_plugin.session import SessionStack
 
 pytest_plugins = ["pytester"]
 
@@ -29,6 +37,8 @@ if "PYTHONPATH" in os.environ:
 
 NewFolder = Callable[[], AbstractContextManager[Path]]
 RunTests = Callable[..., pytest.RunResult]
+TopicEvents = Callable[[str], list[tuple[Any, Any]]]
+EventsUntilNow = Callable[["Connector", str], list[dict[str, Any]]]
 
 
 def processes_that_name(folder: Path) -> list[psutil.Process]:
@@ -98,6 +108,53 @@ def child_environment() -> Callable[[Path], dict[str, str]]:
         }
 
     return environment
+
+
+@pytest.fixture
+def topic_events(lakebed_stack: SessionStack) -> TopicEvents:
+    """Read a whole topic of JSON, up to its present end: (key, value) of each event, in order."""
+    bootstrap_servers = lakebed_stack.need("kafka").kafka_bootstrap_servers
+
+    def events(topic: str) -> list[tuple[Any, Any]]:
+        from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": f"all-of-{topic}"})
+        try:
+            partition = TopicPartition(topic, 0, 0)
+            try:
+                _, end = consumer.get_watermark_offsets(partition, timeout=10)
+            except KafkaException:  # nothing was written: there is no such topic
+                return []
+            consumer.assign([partition])
+            found = []
+            while len(found) < end:
+                message = consumer.poll(10)
+                assert message is not None, f"{len(found)} of {end} events in {topic}"
+                key, value = message.key(), message.value()
+                found.append((json.loads(key or b"null"), json.loads(value or b"null")))
+            return found
+        finally:
+            consumer.close()
+
+    return events
+
+
+@pytest.fixture
+def events_until_now(
+    postgres_connection: psycopg.Connection[Any], topic_events: TopicEvents
+) -> EventsUntilNow:
+    """Read the changes of a table that were committed before the call, tombstones left out."""
+    from lakebed.clients.connector_waiting import wait_until_acknowledged
+
+    def events(connector: Connector, table: str) -> list[dict[str, Any]]:
+        wait_until_acknowledged(
+            postgres_connection,
+            connector.config.slot_name,
+            explain=lambda: connector.describe(postgres_connection),
+        )
+        return [value for _, value in topic_events(connector.topic(table)) if value is not None]
+
+    return events
 
 
 @pytest.fixture

@@ -83,6 +83,14 @@ class ConnectorFailed(LakebedError):
     """A connector or one of its tasks is FAILED; `seen` holds the task's trace."""
 
 
+class NeverStreams(LakebedError):
+    """A connector was waited for to stream whose configuration says that it does not."""
+
+
+class SnapshotFailed(LakebedError):
+    """A snapshot was aborted, or nothing would tell of its end."""
+
+
 class ConnectRefused(LakebedError):
     """Kafka Connect answered a request with an error."""
 

@@ -29,6 +29,8 @@ def test_defaults() -> None:
         "free_disk_mb": 1024,
         "check_interval_seconds": 10.0,
         "ports": {},
+        "registry_username": None,
+        "registry_password": None,
         "spark_master": "local[2]",
         "spark_config": {},
         "stack": "auto",
@@ -138,3 +140,30 @@ def test_settings_cannot_be_changed() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError):
         settings.memory_mb = 5
+
+
+def test_a_password_of_the_registry_is_shown_to_nobody_who_does_not_ask() -> None:
+    settings = load_settings({"registry_username": "lake", "registry_password": "open-sesame"})
+    assert settings.registry_credentials == ("lake", "open-sesame")
+    for shown in (repr(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "open-sesame" not in shown
+    handed_on = settings.model_dump(mode="json", context={"secrets": True})
+    assert Settings.model_validate(handed_on).registry_credentials == ("lake", "open-sesame")
+    assert load_settings().registry_credentials is None
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"registry_username": "lake"}, "set both or neither"),
+        ({"registry_password": "open-sesame"}, "set both or neither"),
+        # RFC 7617 ends the user at the first colon.
+        ({"registry_username": "a:b", "registry_password": "open-sesame"}, "registry_username = 'a:b'"),
+        ({"registry_username": "lake", "registry_password": "open\nsesame"}, "printable ASCII"),
+        ({"registry_username": "lake", "registry_password": ""}, "registry_password = ''"),
+    ],
+)
+def test_credentials_of_the_registry_that_cannot_work(given: dict[str, str], match: str) -> None:
+    with pytest.raises(SettingsInvalid, match=match) as caught:
+        load_settings(given)
+    assert "sesame" not in str(caught.value)

@@ -93,7 +93,7 @@ def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) 
     except BaseException:
         connection.close()
         raise
-    for name, value in Addresses(found).environment().items():
+    for name, value in Addresses(found, settings.registry_credentials).environment().items():
         if name.endswith(("_URL", "_URI", "_SERVERS", "_ENDPOINT", "POSTGRES_PORT")):
             out.print(f"{name}={value}", markup=False)
     err.print("`lakebed env` prints all of it for a shell, `lakebed down` ends it")
@@ -143,8 +143,9 @@ def logs(service: str, lines: int | None) -> None:
 @lakebed.command()
 def env() -> None:
     """Print the running stack's addresses as shell exports: eval "$(lakebed env)"."""
-    connection = _found(load_settings())
-    for name, value in Addresses(connection.status()["ports"]).environment().items():
+    settings = load_settings()
+    addresses = Addresses(_found(settings).status()["ports"], settings.registry_credentials)
+    for name, value in addresses.environment().items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 

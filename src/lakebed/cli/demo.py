@@ -107,7 +107,7 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
     with figures.timed("start six services"):
-        addresses = Addresses(stack.start([], settings, on_event=StateLines()))
+        addresses = Addresses(stack.start([], settings, on_event=StateLines()), settings.registry_credentials)
     for service in addresses.ports:
         stack.connected(service)
     folder = Path(tempfile.mkdtemp(prefix="lakebed-demo-"))

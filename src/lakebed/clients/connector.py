@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
+from lakebed.clients.connector_waiting import never_streams, sender_of
 from lakebed.clients.debezium import DebeziumClient
+from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
-from lakebed.config.debezium import DebeziumConnectorConfig
+from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
 from lakebed.lifecycle import ConnectorLifecycle
 
 # Of the runtime, not of the model. Debezium's own default asks PostgreSQL for changes every 500 ms; the less
@@ -49,22 +51,42 @@ class Connector:
         """Return its status as Connect reports it."""
         return self.client.status(self.name)
 
-    def describe(self) -> str:
-        """Return its state, its history and the trace of a failed task, for a person to read."""
-        status = self.status()
-        lines = [f"state: {self.lifecycle.state.name}"]
-        lines += [
-            f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in self.lifecycle.history
-        ]
-        lines += [f"task {task.id} {task.state}\n{task.trace}" for task in status.tasks if task.trace]
-        return "\n".join(lines)
+    def describe(self, postgres: psycopg.Connection[Any] | None = None) -> str:
+        """Return what `lakebed.clients.diagnosis.diagnose` says of it, for a person to read.
+
+        Args:
+            postgres: a connection to the database it captures; with it slot and publication are described.
+        """
+        return diagnose(self.client, self.name, postgres, self.config.slot_name)
+
+    def update(self, postgres: psycopg.Connection[Any], **fields: Any) -> Connector:
+        """Change fields of the configuration, and return the connector when it streams with them.
+
+        Args:
+            postgres: a connection to any database of the server.
+            fields: of `DebeziumConnectorConfig`. `extra_config` replaces the whole of it.
+
+        Raises:
+            ConnectRefused, ConnectorFailed, NeverStreams, DeadlinePassed: see `DebeziumClient`.
+        """
+        changed = Connector(replace(self.config, **fields), self.client)
+        before = self.client.config(self.name)
+        old_sender = sender_of(postgres, self.config.slot_name)
+        self.client.update(changed.config, settings=RUNTIME_SETTINGS)
+        if self.client.config(self.name) == before:
+            old_sender = None  # Connect restarts nothing then
+        self.client.wait_until_streaming(self.name, changed.config.slot_name, postgres, old_sender=old_sender)
+        return changed
 
 
 def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -> None:
     """Create a connector and return when it streams.
 
     Raises:
+        NeverStreams: it is `initial_only`; nothing was created.
         ConnectRefused, ConnectorFailed, DeadlinePassed: see `DebeziumClient`.
     """
-    connector.client.create(connector.config, settings=RUNTIME_SETTINGS)
+    if connector.config.snapshot_mode is SnapshotMode.INITIAL_ONLY:
+        raise never_streams(connector.name)
+    connector.client.create(connector.config, settings=RUNTIME_SETTINGS, postgres=postgres)
     connector.client.wait_until_streaming(connector.name, connector.config.slot_name, postgres)

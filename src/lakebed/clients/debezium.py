@@ -5,38 +5,22 @@ Source for every path and answer: Kafka documentation, "Kafka Connect", section 
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import httpx
-import psycopg
-
-from lakebed.clients.databases import describe_slot
+from lakebed.clients import connector_waiting
+from lakebed.clients.connect_requests import REQUEST_TIMEOUT_SECONDS, ConnectRequests, connector_path
+from lakebed.clients.connector_payload import check_plugin, connector_payload
 from lakebed.clients.models import ConnectorStatus
-from lakebed.config.debezium import DebeziumConnectorConfig, PluginName
-from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed
+from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.lifecycle import ConnectorLifecycle, ConnectorState, state_of
-from lakebed.waiting import wait_until
 
-logger = logging.getLogger("lakebed.debezium")
+if TYPE_CHECKING:
+    import psycopg
 
-REQUEST_TIMEOUT_SECONDS = 60.0
-# A worker waits up to 5 s for an old task to end (`task.shutdown.graceful.timeout.ms`) before the new one.
-STALE_SECONDS = 15.0
-REBALANCE_SECONDS = 20.0
-
-# Values of the contract that the Debezium which is running spells differently, by configuration key
-# (Debezium release notes 2.6 and 3.0: `never` became `no_data`).
-TRANSLATIONS: Mapping[str, Mapping[str, str]] = {"snapshot.mode": {"never": "no_data"}}
-
-_PLUGIN_ANSWERS = {
-    PluginName.WAL2JSON.value: "Debezium dropped wal2json with version 2.0; use PluginName.PGOUTPUT",
-    PluginName.DECODERBUFS.value: "the PostgreSQL that lakebed starts has no decoderbufs extension;"
-    " use PluginName.PGOUTPUT, or attach a server that has it",
-}
+_PATIENCE_SECONDS = 30.0
 
 
 class DebeziumClient:
@@ -45,13 +29,18 @@ class DebeziumClient:
     Args:
         url: address of a worker's REST interface.
         timeout_seconds: how long one request may take.
+        log: the worker's log file, if it is known; its end stands in diagnoses.
 
-    Every state it sees goes through the `ConnectorLifecycle` that `lifecycle(name)` returns.
+    Every state it sees goes through the `ConnectorLifecycle` that `lifecycle(name)` returns. Every method
+    raises `ConnectRefused`, with Connect's own words, where Connect answers with an error or not at all.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS, log: Path | None = None
+    ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False)
+        self.log = log
+        self._requests = ConnectRequests(self.url, timeout_seconds)
         self._lifecycles: dict[str, ConnectorLifecycle] = {}
         self._translated: set[tuple[str, str]] = set()
 
@@ -63,100 +52,93 @@ class DebeziumClient:
 
     def close(self) -> None:
         """Close the connections to the worker."""
-        self._http.close()
+        self._requests.close()
 
     def lifecycle(self, name: str) -> ConnectorLifecycle:
         """Return the life cycle of the connector as this client has seen it."""
         return self._lifecycles.setdefault(name, ConnectorLifecycle(name))
 
-    # -- requests ----------------------------------------------------------------------------------
-
-    def _request(self, method: str, path: str, doing: str, **arguments: Any) -> Any:
-        def answer() -> httpx.Response | None:
-            response = self._http.request(method, path, **arguments)
-            return None if _is_rebalancing(response) else response
-
-        try:
-            # Refused before anything was done, so that it may be asked again.
-            response = wait_until(
-                answer, "Connect's workers to be rebalanced", deadline_seconds=REBALANCE_SECONDS
-            )
-            assert response is not None
-        except DeadlinePassed as error:
-            raise ConnectRefused(f"{doing} ({method} {path})", str(error), _remedy(409)) from error
-        except httpx.HTTPError as error:
-            raise ConnectRefused(
-                f"{doing} ({method} {self.url}{path})",
-                f"{type(error).__name__}: {error}",
-                "see whether Connect still runs: `lakebed status`, `lakebed logs connect`",
-            ) from error
-        if response.is_success:
-            return response.json() if response.content else None
-        raise ConnectRefused(
-            f"{doing} ({method} {path})",
-            f"HTTP {response.status_code}: {_message(response)}",
-            _remedy(response.status_code),
-        )
-
-    @staticmethod
-    def _path(name: str, *more: str) -> str:
-        return "/".join(["/connectors", quote(name, safe=""), *more])
-
     # -- the worker ---------------------------------------------------------------------------------
 
     def version(self) -> dict[str, str]:
         """Return the worker's `version`, `commit` and `kafka_cluster_id`."""
-        answer: dict[str, str] = self._request("GET", "/", "read the version of Connect")
+        answer: dict[str, str] = self._requests.send("GET", "/", "read the version of Connect")
         return answer
 
     def health(self) -> dict[str, str]:
         """Return the worker's `status` and `message` (Kafka 3.9, KIP-1017)."""
-        answer: dict[str, str] = self._request("GET", "/health", "read the health of Connect")
+        answer: dict[str, str] = self._requests.send("GET", "/health", "read the health of Connect")
         return answer
 
-    def plugins(self) -> list[dict[str, str]]:
-        """Return the installed connector plugins: `class`, `type`, `version`."""
-        answer: list[dict[str, str]] = self._request(
-            "GET", "/connector-plugins", "list the connector plugins"
+    def plugins(self, *, connectors_only: bool = True) -> list[dict[str, str]]:
+        """Return the installed plugins: `class`, `type`, `version`.
+
+        Args:
+            connectors_only: False for converters, transformations and predicates too (KIP-769).
+        """
+        answer: list[dict[str, str]] = self._requests.send(
+            "GET",
+            "/connector-plugins",
+            "list the connector plugins",
+            params={"connectorsOnly": str(connectors_only).lower()},
         )
         return answer
 
     def names(self) -> list[str]:
         """Return the names of all connectors."""
-        answer: list[str] = self._request("GET", "/connectors", "list the connectors")
+        answer: list[str] = self._requests.send("GET", "/connectors", "list the connectors")
         return answer
 
-    # -- one connector -------------------------------------------------------------------------------
+    # -- a connector's configuration -----------------------------------------------------------------
 
-    def create(self, config: DebeziumConnectorConfig, *, settings: Mapping[str, str] | None = None) -> None:
+    def create(
+        self,
+        config: DebeziumConnectorConfig,
+        *,
+        settings: Mapping[str, str] | None = None,
+        postgres: psycopg.Connection[Any] | None = None,
+    ) -> None:
         """Create a connector.
 
         Args:
             config: the connector.
             settings: configuration of the runtime, used where `config` sets nothing itself.
+            postgres: a connection to the database it captures; with it the server itself is asked for an
+                output plugin that few have.
 
         Raises:
-            ConnectRefused: Connect does not accept the configuration, or the name is taken.
+            ConnectRefused: Connect does not accept the configuration, the name is taken, or the output
+                plugin cannot work.
         """
-        payload = self._payload(config, settings or {})
+        check_plugin(config, postgres)
+        payload = connector_payload(config, settings or {}, self._translated)
         lifecycle = self.lifecycle(config.name)
-        self._request("POST", "/connectors", f"create connector {config.name!r}", json=payload)
+        self._requests.send("POST", "/connectors", f"create connector {config.name!r}", json=payload)
         lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
 
-    def update(self, config: DebeziumConnectorConfig, *, settings: Mapping[str, str] | None = None) -> None:
-        """Give a connector a new configuration; creates it if it does not exist.
+    def update(
+        self,
+        config: DebeziumConnectorConfig,
+        *,
+        settings: Mapping[str, str] | None = None,
+        postgres: psycopg.Connection[Any] | None = None,
+    ) -> None:
+        """Give a connector a new configuration; creates it if it does not exist. Arguments as for `create`.
 
         Returns before the task has been restarted with it: the old one may take the next changes.
+        `Connector.update` waits for the new one.
         """
-        payload = self._payload(config, settings or {})
-        path = self._path(config.name, "config")
-        self._request("PUT", path, f"update connector {config.name!r}", json=payload["config"])
+        check_plugin(config, postgres)
+        payload = connector_payload(config, settings or {}, self._translated)
+        path = connector_path(config.name, "config")
+        self._requests.send("PUT", path, f"update connector {config.name!r}", json=payload["config"])
 
     def validate(self, config: DebeziumConnectorConfig) -> dict[str, list[str]]:
         """Return, by configuration key, what Connect has against the configuration; empty if nothing."""
-        payload = self._payload(config, {})
+        check_plugin(config)
+        payload = connector_payload(config, {}, self._translated)
         connector_class = payload["config"]["connector.class"].rsplit(".", 1)[-1]
-        answer = self._request(
+        answer = self._requests.send(
             "PUT",
             f"/connector-plugins/{connector_class}/config/validate",
             f"validate connector {config.name!r}",
@@ -165,38 +147,18 @@ class DebeziumClient:
         values = [entry["value"] for entry in answer["configs"]]
         return {value["name"]: value["errors"] for value in values if value["errors"]}
 
-    def _payload(self, config: DebeziumConnectorConfig, settings: Mapping[str, str]) -> dict[str, Any]:
-        payload = config.to_connector_payload()
-        content = {**settings, **payload["config"]}
-        plugin = content.get("plugin.name", "")
-        if plugin in _PLUGIN_ANSWERS:
-            raise ConnectRefused(
-                f"create connector {config.name!r} with plugin.name={plugin}", _PLUGIN_ANSWERS[plugin]
-            )
-        for key, values in TRANSLATIONS.items():
-            value = content.get(key, "")
-            if value in values:
-                content[key] = values[value]
-                self._say_once(key, value, values[value])
-        return {"name": payload["name"], "config": content}
-
-    def _say_once(self, key: str, value: str, sent: str) -> None:
-        if (key, value) not in self._translated:
-            self._translated.add((key, value))
-            logger.warning("%s=%s is sent as %s, as the Debezium running here calls it", key, value, sent)
-
     def config(self, name: str) -> dict[str, str]:
-        """Return the configuration Connect holds."""
-        answer: dict[str, str] = self._request("GET", self._path(name, "config"), f"read connector {name!r}")
+        """Return the configuration Connect holds, the password included."""
+        path = connector_path(name, "config")
+        answer: dict[str, str] = self._requests.send("GET", path, f"read connector {name!r}")
         return answer
 
-    def status(self, name: str) -> ConnectorStatus:
-        """Return the status and take note of the state.
+    # -- what it is doing ------------------------------------------------------------------------------
 
-        Raises:
-            ConnectRefused: there is no such connector.
-        """
-        answer = self._request("GET", self._path(name, "status"), f"read the status of connector {name!r}")
+    def status(self, name: str) -> ConnectorStatus:
+        """Return the status and take note of the state."""
+        path = connector_path(name, "status")
+        answer = self._requests.send("GET", path, f"read the status of connector {name!r}")
         status = ConnectorStatus.from_json(answer)
         state = state_of(status.connector.state, [task.state for task in status.tasks])
         lifecycle = self.lifecycle(name)
@@ -216,30 +178,41 @@ class DebeziumClient:
         return lifecycle.state
 
     def topics(self, name: str) -> list[str]:
-        """Return the topics the connector has written to since it was created (KIP-558)."""
-        answer = self._request("GET", self._path(name, "topics"), f"list the topics of connector {name!r}")
+        """Return the topics the connector has written to since it was created, or reset (KIP-558)."""
+        path = connector_path(name, "topics")
+        answer = self._requests.send("GET", path, f"list the topics of connector {name!r}")
         return sorted(answer[name]["topics"])
 
-    def offsets(self, name: str) -> list[dict[str, Any]]:
-        """Return the committed source offsets: `partition` and `offset` of each (KIP-875)."""
-        answer = self._request("GET", self._path(name, "offsets"), f"read the offsets of connector {name!r}")
-        offsets: list[dict[str, Any]] = answer["offsets"]
-        return offsets
+    def reset_topics(self, name: str) -> None:
+        """Forget which topics the connector has written to; the topics themselves stay (KIP-558)."""
+        path = connector_path(name, "topics", "reset")
+        self._requests.send("PUT", path, f"reset the topics of connector {name!r}")
+
+    # -- control ----------------------------------------------------------------------------------------
 
     def pause(self, name: str) -> None:
-        """Pause the connector and return when it is PAUSED."""
-        self._request("PUT", self._path(name, "pause"), f"pause connector {name!r}")
+        """Pause the connector and return when it is PAUSED. Its task stays, and holds the slot."""
+        self._requests.send("PUT", connector_path(name, "pause"), f"pause connector {name!r}")
         self.wait_for_state(name, ConnectorState.PAUSED)
 
     def resume(self, name: str) -> None:
         """Resume a paused or stopped connector and return when it is RUNNING."""
-        self._request("PUT", self._path(name, "resume"), f"resume connector {name!r}")
+        self._requests.send("PUT", connector_path(name, "resume"), f"resume connector {name!r}")
         self.wait_for_state(name, ConnectorState.RUNNING)
 
     def stop(self, name: str) -> None:
-        """Stop the connector, its tasks included, and return when it is STOPPED (KIP-875)."""
-        self._request("PUT", self._path(name, "stop"), f"stop connector {name!r}")
+        """Stop the connector and return when it is STOPPED: it has no tasks then (KIP-875)."""
+        self._requests.send("PUT", connector_path(name, "stop"), f"stop connector {name!r}")
         self.wait_for_state(name, ConnectorState.STOPPED)
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """Stop the connector for what is done within, such as to change its offsets; then resume it."""
+        self.stop(name)
+        try:
+            yield
+        finally:
+            self.resume(name)
 
     def restart(self, name: str, *, only_failed: bool = False) -> None:
         """Restart the connector and its tasks, and return when it is RUNNING (KIP-745).
@@ -249,132 +222,89 @@ class DebeziumClient:
         """
         before = self.status(name)
         parameters = {"includeTasks": "true", "onlyFailed": str(only_failed).lower()}
-        path = self._path(name, "restart")
-        self._request("POST", path, f"restart connector {name!r}", params=parameters)
-        self._wait(name, ConnectorState.RUNNING, 30.0, stale=before)
+        path = connector_path(name, "restart")
+        self._requests.send("POST", path, f"restart connector {name!r}", params=parameters)
+        connector_waiting.wait_for_state(self, name, ConnectorState.RUNNING, _PATIENCE_SECONDS, before)
+
+    def restart_task(self, name: str, task_id: int = 0) -> None:
+        """Restart one task, and return when all are RUNNING. Debezium for PostgreSQL has only task 0."""
+        before = self.status(name)
+        path = connector_path(name, "tasks", str(task_id), "restart")
+        self._requests.send("POST", path, f"restart task {task_id} of connector {name!r}")
+        connector_waiting.wait_for_state(self, name, ConnectorState.RUNNING, _PATIENCE_SECONDS, before)
 
     def delete(self, name: str) -> None:
-        """Delete the connector. Its slot, publication and topics stay; see `wait_until_slot_is_free`."""
-        self._request("DELETE", self._path(name), f"delete connector {name!r}")
+        """Delete the connector. Its slot, publication, topics and offsets stay; see `drop_slot`."""
+        self._requests.send("DELETE", connector_path(name), f"delete connector {name!r}")
         lifecycle = self.lifecycle(name)
         if lifecycle.state is not ConnectorState.NONE:
             lifecycle.observe(ConnectorState.DELETED, "DELETE /connectors/{name}")
 
-    # -- waiting --------------------------------------------------------------------------------------
+    # -- offsets (KIP-875) ------------------------------------------------------------------------------
+
+    def offsets(self, name: str) -> list[dict[str, Any]]:
+        """Return the committed source offsets: `partition` and `offset` of each."""
+        path = connector_path(name, "offsets")
+        answer = self._requests.send("GET", path, f"read the offsets of connector {name!r}")
+        offsets: list[dict[str, Any]] = answer["offsets"]
+        return offsets
+
+    def alter_offsets(self, name: str, offsets: Sequence[Mapping[str, Any]]) -> None:
+        """Set source offsets: of each `partition` the `offset`, or None to forget it; others stay.
+
+        Raises:
+            ConnectRefused: among others, the connector is not STOPPED; see `stopped`.
+        """
+        path = connector_path(name, "offsets")
+        body = {"offsets": [dict(offset) for offset in offsets]}
+        self._requests.send("PATCH", path, f"alter the offsets of connector {name!r}", json=body)
+
+    def reset_offsets(self, name: str) -> None:
+        """Forget all offsets, so that the connector begins anew, in most modes with a snapshot.
+
+        Raises:
+            ConnectRefused: among others, the connector is not STOPPED; see `stopped`.
+        """
+        path = connector_path(name, "offsets")
+        self._requests.send("DELETE", path, f"reset the offsets of connector {name!r}")
+
+    # -- waiting ----------------------------------------------------------------------------------------
 
     def wait_for_state(
-        self, name: str, state: ConnectorState, *, deadline_seconds: float = 30.0
+        self, name: str, state: ConnectorState, *, deadline_seconds: float = _PATIENCE_SECONDS
     ) -> ConnectorStatus:
         """Wait until the connector, its tasks included, is in `state`.
 
         Raises:
             ConnectorFailed: it is FAILED (and that is not what was waited for), with the task's trace.
-            DeadlinePassed: with the last status.
+            DeadlinePassed: with a diagnosis.
         """
-        return self._wait(name, state, deadline_seconds)
-
-    def _wait(
-        self, name: str, state: ConnectorState, deadline_seconds: float, stale: ConnectorStatus | None = None
-    ) -> ConnectorStatus:
-        stale_until = time.monotonic() + STALE_SECONDS
-
-        def reached() -> ConnectorStatus | None:
-            status = self.status(name)
-            seen = self.lifecycle(name).state
-            if seen is ConnectorState.FAILED and state is not ConnectorState.FAILED:
-                is_old = stale is not None and status.tasks == stale.tasks
-                if is_old and time.monotonic() < stale_until:
-                    return None
-                raise connector_failed(status)
-            if seen is ConnectorState.STOPPED and status.tasks:
-                return None
-            return status if seen is state else None
-
-        status: ConnectorStatus | None = wait_until(
-            reached,
-            f"connector {name!r} to be {state.name}",
-            deadline_seconds=deadline_seconds,
-            # A connector that was just created is not known to its own worker for a moment.
-            ignore=(ConnectRefused,),
-            explain=lambda: f"its states so far: {self.lifecycle(name).history}",
-            remedy="`lakebed logs connect` shows what the worker says",
-        )
-        assert status is not None
-        return status
+        return connector_waiting.wait_for_state(self, name, state, deadline_seconds)
 
     def wait_until_streaming(
-        self, name: str, slot_name: str, postgres: psycopg.Connection[Any], *, deadline_seconds: float = 60.0
+        self,
+        name: str,
+        slot_name: str,
+        postgres: psycopg.Connection[Any],
+        *,
+        deadline_seconds: float = 60.0,
+        old_sender: int | None = None,
     ) -> None:
         """Wait until the connector streams: RUNNING, and its replication slot sends changes.
 
         RUNNING alone says that the task was started; while it takes the initial snapshot or opens its
         connection the slot is not active (PostgreSQL documentation, `pg_stat_replication`).
 
+        Args:
+            name: of the connector.
+            slot_name: of its slot.
+            postgres: a connection to any database of the server.
+            deadline_seconds: how long to wait.
+            old_sender: a WAL sender (a process id) that does not count: that of the task before.
+
         Raises:
             ConnectorFailed: with the task's trace.
-            DeadlinePassed: with the state of connector and slot.
+            NeverStreams: its snapshot mode is `initial_only`.
+            DeadlinePassed: with a diagnosis of connector and slot.
         """
-
-        def streaming() -> bool:
-            status = self.status(name)
-            if self.lifecycle(name).state is ConnectorState.FAILED:
-                raise connector_failed(status)
-            return self.lifecycle(name).state is ConnectorState.RUNNING and _slot_streams(postgres, slot_name)
-
-        wait_until(
-            streaming,
-            f"connector {name!r} to stream from slot {slot_name!r}",
-            deadline_seconds=deadline_seconds,
-            longest_pause_seconds=0.05,
-            ignore=(ConnectRefused,),
-            explain=lambda: (
-                f"connector: {self.lifecycle(name).state.name}; slot: {describe_slot(postgres, slot_name)}"
-            ),
-            remedy="`lakebed logs connect` shows what the task says",
-        )
-
-
-def _is_rebalancing(response: httpx.Response) -> bool:
-    """Whether Connect refuses because its workers share out the connectors anew, as after a new one.
-
-    409 by the documentation, 500 where a configuration is read (Kafka, `RebalanceNeededException`).
-    """
-    return response.status_code in (409, 500) and "rebalance" in response.text
-
-
-def _message(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.text[:500]
-
-
-def _remedy(status_code: int) -> str:
-    remedies = {
-        400: "correct the configuration; `debezium_client.validate(config)` lists the errors by key",
-        404: "create the connector first; `debezium_client.names()` lists those that exist",
-        409: "the name is taken, or the workers are rebalancing: delete the connector, or try again",
-    }
-    return remedies.get(status_code, "`lakebed logs connect` shows what the worker says")
-
-
-def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
-    """Return the error for a FAILED status, with the trace of every failed task."""
-    traces = [f"task {task.id}:\n{task.trace}" for task in status.tasks if task.state == "FAILED"]
-    if status.connector.trace:
-        traces.insert(0, status.connector.trace)
-    return ConnectorFailed(
-        f"run connector {status.name!r}",
-        "\n".join(traces) or f"the connector is {status.connector.state}",
-        "the last `Caused by` names the cause; correct it and call `debezium_client.restart(name)`",
-    )
-
-
-def _slot_streams(postgres: psycopg.Connection[Any], slot_name: str) -> bool:
-    row = postgres.execute(
-        "SELECT 1 FROM pg_replication_slots slots"
-        " JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
-        " WHERE slots.slot_name = %s AND senders.state = 'streaming'",
-        [slot_name],
-    ).fetchone()
-    return row is not None
+        connector_waiting.wait_until_streaming(self, name, slot_name, postgres, deadline_seconds, old_sender)

@@ -17,7 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import (
+    Field,
+    FieldSerializationInfo,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,7 +35,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lakebed.config.secrets import shown
+from lakebed.config.secrets import is_secret_name, shown
 from lakebed.errors import SettingsInvalid
 
 if sys.version_info >= (3, 11):
@@ -56,6 +64,9 @@ class Settings(BaseSettings):
         check_interval_seconds: how long one health check goes on asking; after five failed ones a
             service that starts is given up.
         ports: by service, the port it listens on, over the well-known or free one.
+        registry_username: with `registry_password`, whom alone the schema registry lets in (HTTP basic
+            authentication); None for everybody.
+        registry_password: never shown, and handed on in files that only this user can read.
         spark_master: the Spark master of `spark_session`; every other part of the session's
             configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
@@ -79,6 +90,8 @@ class Settings(BaseSettings):
     free_disk_mb: int = Field(default=1024, ge=0)
     check_interval_seconds: float = Field(default=10.0, gt=0)
     ports: dict[str, int] = Field(default_factory=dict)
+    registry_username: str | None = Field(default=None, pattern=r"^[!-9;-~]+$")
+    registry_password: SecretStr | None = Field(default=None, min_length=1)
     spark_master: str = Field(default="local[2]", min_length=1)
     spark_config: dict[str, str] = Field(default_factory=dict)
     stack: Literal["auto", "own"] = "auto"
@@ -91,6 +104,34 @@ class Settings(BaseSettings):
             if not 1 <= port <= 65535:
                 raise ValueError(f"port of {service} is {port}; allowed: 1 to 65535")
         return ports
+
+    @field_validator("registry_password")
+    @classmethod
+    def _password_fits_a_header(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and not all(" " <= letter <= "~" for letter in password.get_secret_value()):
+            raise ValueError("allowed: printable ASCII characters, which every client encodes alike")
+        return password
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Settings:
+        if (self.registry_username is None) != (self.registry_password is None):
+            raise ValueError("registry_username and registry_password belong together: set both or neither")
+        return self
+
+    @field_serializer("registry_password", when_used="json")
+    def _shown_on_request(self, password: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        """Only who asks for it (`context={"secrets": True}`), the supervisor's own file, gets it."""
+        if password is None:
+            return None
+        reveal = bool(info.context) and bool(info.context.get("secrets"))
+        return password.get_secret_value() if reveal else str(password)
+
+    @property
+    def registry_credentials(self) -> tuple[str, str] | None:
+        """User and password of the schema registry; None where it lets in everybody."""
+        if self.registry_username is None or self.registry_password is None:
+            return None
+        return self.registry_username, self.registry_password.get_secret_value()
 
     @classmethod
     def settings_customise_sources(
@@ -137,7 +178,9 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 def _problem(detail: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
-    return f"{name} = {shown(detail['input'])}: {detail['msg']}"
+    if not name:  # of several settings together
+        return str(detail["msg"])
+    return f"{name} = {shown(detail['input'], secret=is_secret_name(name))}: {detail['msg']}"
 
 
 def _known() -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from lakebed.clients.connector import Connector, connect_to_stream
-from lakebed.pytest_plugin.needs import AVRO
+from lakebed.clients.connector import RUNTIME_SETTINGS, Connector, connect_to_stream
+from lakebed.clients.notifications import notification_settings, wait_for_initial_snapshot
+from lakebed.clients.signals import make_signal_table, signal_settings
+from lakebed.config.debezium import SnapshotMode
+from lakebed.pytest_plugin.needs import AVRO, SIGNALS
 from lakebed.services import postgres
 
 if TYPE_CHECKING:
@@ -52,11 +56,13 @@ class DebeziumConnectors:
         self._made: dict[str, tuple[Thing, ...]] = {}
         self.connectors: list[Connector] = []
 
-    def __call__(self, *, avro: bool | None = None, **fields: Any) -> Connector:
-        """Create a connector and return it when it streams.
+    def __call__(self, *, avro: bool | None = None, signals: bool | None = None, **fields: Any) -> Connector:
+        """Create a connector and return it when it streams; one that is `initial_only` after its snapshot.
 
         Args:
             avro: whether keys and values are Avro, through the schema registry; otherwise they are JSON.
+            signals: whether it takes signals, through a table that is made for it, and tells of snapshots:
+                see `lakebed.clients.signals` and `lakebed.clients.notifications`.
             fields: of `DebeziumConnectorConfig`, over those of the test's marks. Without them the connector
                 captures every table of the test's database, and is named like that.
 
@@ -67,7 +73,7 @@ class DebeziumConnectors:
         own = self._database.info.dbname
         name = own if own not in self._made else f"{own}_{len(self._made) + 1}"
         given = {**self._fields, **fields}
-        marked_avro = bool(given.pop(AVRO, False))
+        marked_avro, marked_signals = bool(given.pop(AVRO, False)), bool(given.pop(SIGNALS, False))
         chosen: dict[str, Any] = {
             "name": name,
             "database_dbname": own,
@@ -81,6 +87,12 @@ class DebeziumConnectors:
         if is_avro:
             converter = self._stack.need("schema-registry").avro_converter()
             chosen["extra_config"] = {**converter, **chosen.get("extra_config", {})}
+        takes_signals = marked_signals if signals is None else signals
+        initial_only = chosen.get("snapshot_mode") is SnapshotMode.INITIAL_ONLY
+        if takes_signals or initial_only:
+            settings = signal_settings if takes_signals else notification_settings
+            more = settings(chosen["topic_prefix"])
+            chosen["extra_config"] = {**more, **chosen.get("extra_config", {})}
         config = addresses.debezium_connector_config(**chosen)
         things: tuple[Thing, ...] = (
             ("connector", config.name),
@@ -101,12 +113,31 @@ class DebeziumConnectors:
         connector = Connector(config, self._client)
         self._on_made(connector)
         self.connectors.append(connector)
-        if config.database_dbname == own:
-            connect_to_stream(connector, self._database)
-        else:
-            with postgres.connect(addresses.postgres_port, config.database_dbname) as database:
+        is_own = config.database_dbname == own
+        with (
+            nullcontext(self._database)
+            if is_own
+            else postgres.connect(addresses.postgres_port, config.database_dbname)
+        ) as database:
+            if takes_signals:
+                make_signal_table(database)
+            if initial_only:
+                connector.client.create(config, settings=RUNTIME_SETTINGS, postgres=database)
+                self._wait_for_snapshot(connector, is_avro=is_avro)
+            else:
                 connect_to_stream(connector, database)
         return connector
+
+    def _wait_for_snapshot(self, connector: Connector, *, is_avro: bool) -> None:
+        addresses = self._stack.need("kafka")
+        with ExitStack() as exits:
+            registry = None
+            if is_avro:
+                from lakebed.clients.registry import schema_registry_client
+
+                config = self._stack.need("schema-registry").schema_registry_config()
+                registry = exits.enter_context(schema_registry_client(config))
+            wait_for_initial_snapshot(connector, addresses.kafka_bootstrap_servers, registry=registry)
 
     def delete(self, connector: Connector) -> None:
         """Delete a connector with its slot and its topics, and return when they are gone.

@@ -85,7 +85,8 @@ def debezium_client(lakebed_stack: SessionStack) -> Iterator[DebeziumClient]:
     """lakebed's client of Kafka Connect."""
     from lakebed.clients.debezium import DebeziumClient
 
-    with DebeziumClient(lakebed_stack.need("connect").debezium_url) as client:
+    url = lakebed_stack.need("connect").debezium_url
+    with DebeziumClient(url, log=lakebed_stack.folder / "connect.log") as client:
         yield client
 
 
@@ -253,7 +254,7 @@ def debezium_connectors(
         marked.update(mark.kwargs)
 
     def on_made(connector: Connector) -> None:
-        request.node.stash[DIAGNOSES].append(_diagnosis(connector))
+        request.node.stash[DIAGNOSES].append(_diagnosis(connector, postgres_connection.info.port))
 
     return DebeziumConnectors(
         lakebed_stack, debezium_client, postgres_connection, lakebed_clean_up, marked, on_made
@@ -270,8 +271,15 @@ def debezium_connector(debezium_connectors: DebeziumConnectors) -> Connector:
     return debezium_connectors()
 
 
-def _diagnosis(connector: Connector) -> Callable[[], list[tuple[str, str]]]:
+def _diagnosis(connector: Connector, port: int) -> Callable[[], list[tuple[str, str]]]:
+    import psycopg
+
     def diagnose() -> list[tuple[str, str]]:
-        return [(f"connector {connector.name}", connector.describe())]
+        # A connection of its own: the test's may be within a transaction that has failed.
+        try:
+            with postgres.connect(port, connector.config.database_dbname) as database:
+                return [(f"connector {connector.name}", connector.describe(database))]
+        except psycopg.OperationalError:
+            return [(f"connector {connector.name}", connector.describe())]
 
     return diagnose

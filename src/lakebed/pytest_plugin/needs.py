@@ -41,11 +41,12 @@ _CLIENTS_OF_FIXTURES = {
 MARKS = {
     "lakebed": "lakebed(*services): start these services for the test, beside those its fixtures need",
     "debezium": "debezium(**fields): fields of DebeziumConnectorConfig for the test's connectors;"
-    " avro=True for Avro through the schema registry",
+    " avro=True for Avro through the schema registry, signals=True for a signal table and notifications",
 }
 
 AVRO = "avro"
-CONNECTOR_FIELDS = (*(field.name for field in fields(DebeziumConnectorConfig)), AVRO)
+SIGNALS = "signals"
+CONNECTOR_FIELDS = (*(field.name for field in fields(DebeziumConnectorConfig)), AVRO, SIGNALS)
 
 
 def services_needed(items: Iterable[pytest.Item]) -> list[str]:

@@ -129,7 +129,7 @@ class SessionStack:
             for service in services:
                 self.seconds_waited.setdefault(service, waited)
                 connection.connected(service)
-        return Addresses(ports)
+        return Addresses(ports, self.settings.registry_credentials)
 
     def _begin_others(self, connection: StackConnection) -> None:
         """Begin what the background has not come to: the others must not wait for this one's health."""

@@ -23,14 +23,14 @@ def loopback_client() -> httpx.Client:
     return httpx.Client(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False)
 
 
-def answers_ok(port: int, path: str) -> None:
-    """Return when `GET path` answers 200.
+def answers_ok(port: int, path: str, **arguments: Any) -> None:
+    """Return when `GET path` answers 200; `arguments` are those of httpx (`auth`).
 
     Raises:
         httpx.HTTPError: no answer.
         ConnectionError: another status.
     """
-    response = loopback_client().get(f"http://{LOOPBACK}:{port}{path}")
+    response = loopback_client().get(f"http://{LOOPBACK}:{port}{path}", **arguments)
     if response.status_code != 200:
         raise ConnectionError(f"GET {path} answered {response.status_code}")
 
@@ -42,7 +42,7 @@ def request(method: str, port: int, path: str, **arguments: Any) -> httpx.Respon
         method: of HTTP.
         port: on loopback.
         path: with everything in it quoted.
-        arguments: for httpx (`json`, `params`, `headers`).
+        arguments: for httpx (`json`, `params`, `headers`, `auth`).
 
     Raises:
         StackFailed: any other answer than success, with what the server says.

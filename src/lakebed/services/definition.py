@@ -23,6 +23,7 @@ class Place:
         class_path: the service's jars, if it has any.
         java: the Java command up to and without the class path (heap, class-data archive), as a list.
         owner: (user id, group id) the server must run as, or None for the user of this process.
+        credentials: user and password that it asks of its clients, where a setting says so.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Place:
     class_path: tuple[Path, ...] = ()
     java: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
 
     def port_of(self, service: str, port: str) -> int:
         """Return the port another service of the same stack listens on."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lakebed.config.environment import SchemaRegistryEnvironment
 from lakebed.provision.template import template_folder
 from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+
+if TYPE_CHECKING:
+    import httpx
 
 # Apicurio serves Confluent's API under this path; the contract has it at the root.
 CONFLUENT_PATH = "/apis/ccompat/v7"
@@ -36,25 +42,50 @@ _RULE = (
 )
 
 
-def _make_root_jar(folder: Path) -> None:
-    with zipfile.ZipFile(folder / _ROOT_JAR, "w") as jar:
-        jar.writestr(_EXTENSION_FILE, _EXTENSION)
-        jar.writestr(_RULE_FILE, _RULE)
+def _guard(credentials: tuple[str, str]) -> str:
+    """Return the rule that answers 401 to whoever does not send these credentials.
+
+    It stands first, so it holds for everything the registry serves (RFC 7617, "The 'Basic' HTTP
+    Authentication Scheme").
+    """
+    expected = base64.b64encode(":".join(credentials).encode()).decode()
+    return (
+        f"not equals(%{{i,Authorization}}, 'Basic {expected}')"
+        " -> { set(attribute='%{o,WWW-Authenticate}', value='Basic realm=\"schema registry\"');"
+        " response-code(401) }\n"
+    )
+
+
+def _write_root_jar(jar: Path, rules: str, mode: int = 0o644) -> None:
+    descriptor = os.open(jar, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(_EXTENSION_FILE, _EXTENSION)
+        archive.writestr(_RULE_FILE, rules)
 
 
 def _root_jar(place: Place) -> Path:
-    """Return the jar with the rule, in the cache: a class-data archive knows its jars by time stamp.
+    """Return the jar with the rules, in the cache: a class-data archive knows its jars by time stamp.
 
-    Where nothing can be kept there it is in the service's own folder.
+    With credentials, or where nothing can be kept there, it is in the service's own folder.
     """
     own = place.folder / _ROOT_JAR
     if own.exists():
         return own
+    if place.credentials is not None:
+        _write_root_jar(own, _guard(place.credentials) + _RULE, 0o600)
+        return own
     version = hashlib.sha256(_RULE.encode()).hexdigest()[:8]
     try:
-        return template_folder(place.cache, f"schema-registry-root-{version}", _make_root_jar) / _ROOT_JAR
+        return (
+            template_folder(
+                place.cache,
+                f"schema-registry-root-{version}",
+                lambda folder: _write_root_jar(folder / _ROOT_JAR, _RULE),
+            )
+            / _ROOT_JAR
+        )
     except OSError:
-        _make_root_jar(place.folder)
+        _write_root_jar(own, _RULE)
         return own
 
 
@@ -65,8 +96,13 @@ def _prepare(place: Place) -> None:
 
 def _command(place: Place) -> list[str]:
     assert place.software is not None
-    class_path = f"{place.software / 'quarkus-run.jar'}:{_root_jar(place)}"
-    return [*place.java, "-cp", class_path, "io.quarkus.bootstrap.runner.QuarkusEntryPoint"]
+    root_jar = _root_jar(place)
+    class_path = f"{place.software / 'quarkus-run.jar'}:{root_jar}"
+    java = list(place.java)
+    if root_jar.parent == place.folder:
+        # An archive made with this jar on the class path would be of no use to any other start.
+        java = [flag for flag in java if not flag.startswith("-XX:ArchiveClassesAtExit")]
+    return [*java, "-cp", class_path, "io.quarkus.bootstrap.runner.QuarkusEntryPoint"]
 
 
 def contract_environment(place: Place) -> SchemaRegistryEnvironment:
@@ -101,7 +137,7 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def _check(place: Place) -> None:
-    answers_ok(place.ports["schema-registry"], "/subjects")
+    answers_ok(_port(place), "/subjects", auth=place.credentials)
 
 
 def _complete(place: Place) -> None:
@@ -114,16 +150,22 @@ def _port(place: Place) -> int:
     return place.ports["schema-registry"]
 
 
+def _ask(method: str, place: Place, path: str, **arguments: Any) -> httpx.Response | None:
+    return request(method, _port(place), path, auth=place.credentials, **arguments)
+
+
 def _subjects(place: Place) -> dict[str, str]:
     # Those deleted for the time being are there too: a new version of one would be its second.
-    return dict.fromkeys(found(_port(place), "/subjects", params={"deleted": "true"}), "")
+    return dict.fromkeys(
+        found(_port(place), "/subjects", params={"deleted": "true"}, auth=place.credentials), ""
+    )
 
 
 def _remove_subject(place: Place, name: str) -> None:
     """Delete a subject for good, with a compatibility of its own: Confluent's API wants it said twice."""
     path = f"/subjects/{quote(name, safe='')}"
-    request("DELETE", _port(place), path)
-    request("DELETE", _port(place), path, params={"permanent": "true"})
+    _ask("DELETE", place, path)
+    _ask("DELETE", place, path, params={"permanent": "true"})
 
 
 def _remove_subject_prefix(place: Place, prefix: str) -> None:
@@ -142,8 +184,8 @@ def _compatibilities(place: Place) -> dict[str, str]:
     They come from the registry's export: one can be set for a subject that does not exist, and Confluent's
     API lists none (Apicurio Registry documentation, "Exporting and importing registry data").
     """
-    levels = {"": str(found(_port(place), "/config")["compatibilityLevel"])}
-    exported = request("GET", _port(place), _EXPORT_PATH, headers={"Accept": "application/zip"})
+    levels = {"": str(found(_port(place), "/config", auth=place.credentials)["compatibilityLevel"])}
+    exported = _ask("GET", place, _EXPORT_PATH, headers={"Accept": "application/zip"})
     assert exported is not None
     with zipfile.ZipFile(io.BytesIO(exported.content)) as archive:
         for name in archive.namelist():
@@ -155,7 +197,7 @@ def _compatibilities(place: Place) -> dict[str, str]:
 
 
 def _set_compatibility(place: Place, subject: str, level: str) -> None:
-    request("PUT", _port(place), _config_path(subject), json={"compatibility": level})
+    _ask("PUT", place, _config_path(subject), json={"compatibility": level})
 
 
 def _remove_compatibility(place: Place, subject: str) -> None:
@@ -163,7 +205,7 @@ def _remove_compatibility(place: Place, subject: str) -> None:
     if subject:
         # Apicurio's own API: Confluent's DELETE leaves a level of NONE in force.
         path = f"/apis/registry/v3/groups/default/artifacts/{quote(subject, safe='')}/rules/COMPATIBILITY"
-        request("DELETE", _port(place), path)
+        _ask("DELETE", place, path)
     else:
         _complete(place)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lakebed.config.debezium import DebeziumConnectorConfig
@@ -17,9 +17,15 @@ from lakebed.stack.ports import PortsByService
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the services of a stack answer. Asking for one that was not started raises KeyError."""
+    """Where the services of a stack answer. Asking for one that was not started raises KeyError.
+
+    Attributes:
+        ports: by service and port name, the number.
+        registry_credentials: user and password of the schema registry, if it asks for them.
+    """
 
     ports: PortsByService
+    registry_credentials: tuple[str, str] | None = field(default=None, repr=False)
 
     def _port(self, service: str) -> int:
         return self.ports[service][service]
@@ -63,7 +69,8 @@ class Addresses:
 
     def schema_registry_config(self) -> SchemaRegistryConfig:
         """Return the model for this stack's registry."""
-        return SchemaRegistryConfig(url=self.schema_registry_url)
+        username, password = self.registry_credentials or (None, None)
+        return SchemaRegistryConfig(url=self.schema_registry_url, username=username, password=password)
 
     def delta_spark_config(self, master: str) -> DeltaSparkConfig:
         """Return the model for Spark on this stack's S3 store."""
@@ -90,6 +97,9 @@ class Addresses:
             ".apicurio.registry.headers.enabled": "false",
             ".apicurio.registry.use-id": "contentId",
         }
+        if self.registry_credentials is not None:
+            username, password = self.registry_credentials
+            converter |= {".apicurio.auth.username": username, ".apicurio.auth.password": password}
         return {
             f"{part}.converter{name}": value for part in ("key", "value") for name, value in converter.items()
         }
@@ -111,6 +121,8 @@ class Addresses:
             variables["DEBEZIUM_URL"] = self.debezium_url
         if "schema-registry" in self.ports:
             variables["SCHEMA_REGISTRY_URL"] = self.schema_registry_url
+            if self.registry_credentials is not None:
+                variables["SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO"] = ":".join(self.registry_credentials)
         if "iceberg-rest" in self.ports:
             variables["ICEBERG_CATALOG_URI"] = self.iceberg_catalog_uri
         if "s3" in self.ports:

@@ -460,7 +460,7 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
             # A relative folder would be another one for the supervisor.
             "settings": settings.model_copy(
                 update={"cache_folder": cache_folder(settings.cache_folder)}
-            ).model_dump(mode="json"),
+            ).model_dump(mode="json", context={"secrets": True}),
             "well_known_ports": well_known_ports,
             "keep": keep,
         }

@@ -17,6 +17,7 @@ from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
 from lakebed.services import SERVICES, Place, Service, service_named
+from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.plan import services_for
 from lakebed.stack.ports import PortsByService, choose_ports
@@ -212,6 +213,7 @@ class Stack:
             class_path=class_path,
             java=java,
             owner=owner,
+            credentials=self.settings.registry_credentials if service.name == SCHEMA_REGISTRY.name else None,
         )
 
     def _java(self, service: Service, folder: Path, class_path: Sequence[Path]) -> tuple[str, ...]:

@@ -1,0 +1,177 @@
+"""Waiting for what a connector does: a state, or to stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lakebed.clients.diagnosis import diagnose, slot_state
+from lakebed.clients.models import ConnectorStatus
+from lakebed.config.debezium import SnapshotMode
+from lakebed.errors import ConnectorFailed, ConnectRefused, NeverStreams
+from lakebed.lifecycle import ConnectorState
+from lakebed.waiting import wait_until
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from lakebed.clients.debezium import DebeziumClient
+
+# A worker waits up to 5 s for an old task to end (`task.shutdown.graceful.timeout.ms`) before the new one.
+STALE_SECONDS = 15.0
+
+_SENDER = (
+    "SELECT slots.active_pid FROM pg_replication_slots slots"
+    " JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
+    " WHERE slots.slot_name = %s AND senders.state = 'streaming'"
+)
+_IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s FROM pg_replication_slots WHERE slot_name = %s"
+
+
+def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
+    """Return the error for a FAILED status, with the trace of every failed task."""
+    traces = [f"task {task.id}:\n{task.trace}" for task in status.tasks if task.state == "FAILED"]
+    if status.connector.trace:
+        traces.insert(0, status.connector.trace)
+    return ConnectorFailed(
+        f"run connector {status.name!r}",
+        "\n".join(traces) or f"the connector is {status.connector.state}",
+        "the last `Caused by` names the cause; correct it and call `debezium_client.restart(name)`",
+    )
+
+
+def wait_for_state(
+    client: DebeziumClient,
+    name: str,
+    state: ConnectorState,
+    deadline_seconds: float,
+    stale: ConnectorStatus | None = None,
+) -> ConnectorStatus:
+    """See `DebeziumClient.wait_for_state`.
+
+    Connect goes on reporting what was before a restart for a moment; a FAILED that is still that of `stale`
+    is no news until `STALE_SECONDS` have passed.
+    """
+    stale_until = time.monotonic() + STALE_SECONDS
+
+    def reached() -> ConnectorStatus | None:
+        status = client.status(name)
+        seen = client.lifecycle(name).state
+        if seen is ConnectorState.FAILED and state is not ConnectorState.FAILED:
+            is_old = stale is not None and status.tasks == stale.tasks
+            if is_old and time.monotonic() < stale_until:
+                return None
+            raise connector_failed(status)
+        if seen is ConnectorState.STOPPED and status.tasks:
+            return None
+        return status if seen is state else None
+
+    status: ConnectorStatus | None = wait_until(
+        reached,
+        f"connector {name!r} to be {state.name}",
+        deadline_seconds=deadline_seconds,
+        # A connector that was just created is not known to its own worker for a moment.
+        ignore=(ConnectRefused,),
+        explain=lambda: diagnose(client, name),
+        remedy="`lakebed logs connect` shows what the worker says",
+    )
+    assert status is not None
+    return status
+
+
+def never_streams(name: str) -> NeverStreams:
+    """Return the error for waiting for the stream of a connector that is `initial_only`."""
+    return NeverStreams(
+        f"wait for connector {name!r} to stream",
+        "its snapshot.mode is initial_only: it takes its snapshot, and then does nothing",
+        "wait for its snapshot: `lakebed.clients.notifications.wait_for_initial_snapshot`",
+    )
+
+
+def sender_of(postgres: psycopg.Connection[Any], slot_name: str) -> int | None:
+    """Return the process id of the WAL sender that streams from a slot, None if none does."""
+    row = postgres.execute(_SENDER, [slot_name]).fetchone()
+    return None if row is None else int(row[0])
+
+
+def wait_until_streaming(
+    client: DebeziumClient,
+    name: str,
+    slot_name: str,
+    postgres: psycopg.Connection[Any],
+    deadline_seconds: float,
+    old_sender: int | None = None,
+) -> None:
+    """See `DebeziumClient.wait_until_streaming`."""
+
+    @cache
+    def is_initial_only() -> bool:
+        return client.config(name).get("snapshot.mode") == SnapshotMode.INITIAL_ONLY.value
+
+    def streaming() -> bool:
+        status = client.status(name)
+        state = client.lifecycle(name).state
+        if state is ConnectorState.FAILED:
+            raise connector_failed(status)
+        if state is not ConnectorState.RUNNING:
+            return False
+        if sender_of(postgres, slot_name) not in (None, old_sender):
+            return True
+        if is_initial_only():
+            raise never_streams(name)
+        return False
+
+    wait_until(
+        streaming,
+        f"connector {name!r} to stream from slot {slot_name!r}",
+        deadline_seconds=deadline_seconds,
+        longest_pause_seconds=0.05,
+        ignore=(ConnectRefused,),
+        explain=lambda: diagnose(client, name, postgres, slot_name),
+        remedy="`lakebed logs connect` shows what the task says",
+    )
+
+
+def wait_until_acknowledged(
+    postgres: psycopg.Connection[Any],
+    slot_name: str,
+    *,
+    deadline_seconds: float = 60.0,
+    explain: Callable[[], str] | None = None,
+) -> None:
+    """Wait until Kafka has acknowledged everything that was committed before the call.
+
+    Debezium confirms to its slot what Connect has committed, and Connect commits only what Kafka has
+    acknowledged without a gap (Kafka, `SubmittedRecords`). That an event is in one topic says nothing of the
+    events before it in another: Kafka keeps the order within a partition only. It takes about as long as the
+    worker's `offset.flush.interval.ms`.
+
+    Args:
+        postgres: a connection in autocommit mode to the database that is captured.
+        slot_name: of the connector.
+        deadline_seconds: how long to wait.
+        explain: what to add to the error.
+
+    Raises:
+        DeadlinePassed: the slot was not confirmed that far.
+    """
+    row = postgres.execute(
+        "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
+    ).fetchone()
+    assert row is not None
+    position: str = row[0]
+
+    def is_acknowledged() -> bool:
+        confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
+        return confirmed is not None and bool(confirmed[0])
+
+    wait_until(
+        is_acknowledged,
+        f"Kafka to acknowledge everything up to log position {position} of slot {slot_name!r}",
+        deadline_seconds=deadline_seconds,
+        longest_pause_seconds=0.02,
+        explain=explain or (lambda: slot_state(postgres, slot_name)),
+        remedy="see whether the connector still streams: `debezium_client.status(name)`",
+    )

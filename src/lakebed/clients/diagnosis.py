@@ -1,0 +1,132 @@
+"""Why a connector does not do what was waited for: all that the servers know, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakebed.errors import LakebedError
+from lakebed.stack.process import last_lines
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from lakebed.clients.debezium import DebeziumClient
+
+_LOG_ENTRIES = 10
+_LOG_LINES_SEARCHED = 400
+# As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
+_SLOT = (
+    "SELECT to_jsonb(slot) || jsonb_build_object("
+    "  'bytes_behind', CASE WHEN NOT pg_is_in_recovery()"
+    "    THEN pg_wal_lsn_diff(pg_current_wal_lsn(), slot.confirmed_flush_lsn) END,"
+    "  'sender', (SELECT state FROM pg_stat_replication WHERE pid = slot.active_pid))"
+    " FROM pg_replication_slots slot WHERE slot_name = %s"
+)
+_PUBLICATION = (
+    "SELECT puballtables, (SELECT array_agg(format('%%I.%%I', schemaname, tablename) ORDER BY 1)"
+    " FROM pg_publication_tables tables WHERE tables.pubname = publication.pubname)"
+    " FROM pg_publication publication WHERE pubname = %s"
+)
+
+
+def diagnose(
+    client: DebeziumClient,
+    name: str,
+    postgres: psycopg.Connection[Any] | None = None,
+    slot_name: str | None = None,
+) -> str:
+    """Return what is known of a connector: its states, its tasks' traces, its slot, the end of Connect's log.
+
+    It never raises: what a server does not answer is said in its place.
+
+    Args:
+        client: of Connect.
+        name: of the connector.
+        postgres: a connection to the database it captures, for slot and publication.
+        slot_name: which slot; None for the one its configuration names.
+
+    Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
+    """
+    parts = [_said("connector", lambda: _connector(client, name))]
+    if postgres is not None:
+        config = _config(client, name)
+        slot = slot_name or config.get("slot.name")
+        publication = config.get("publication.name")
+        if slot is not None:
+            parts.append(_said(f"slot {slot!r}", lambda: slot_state(postgres, slot)))
+        if publication is not None:
+            parts.append(
+                _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
+            )
+    if client.log is not None:
+        parts.append(f"the end of Connect's log:\n{_end_of_log(client.log)}")
+    return "\n".join(parts)
+
+
+def _said(what: str, ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except Exception as error:  # a server that is gone must not hide what the others say
+        seen = error.seen if isinstance(error, LakebedError) else str(error).strip()
+        return f"{what}: no answer ({type(error).__name__}: {seen})"
+
+
+def _end_of_log(log: Path) -> str:
+    """Return the last entries without their stack traces, which would leave room for one only."""
+    lines = last_lines(log, _LOG_LINES_SEARCHED).splitlines()
+    entries = [line for line in lines if line[:1].isdigit()][-_LOG_ENTRIES:]
+    return "\n".join(f"  {line}" for line in entries or lines)
+
+
+def _config(client: DebeziumClient, name: str) -> dict[str, str]:
+    try:
+        return client.config(name)
+    except LakebedError:
+        return {}
+
+
+def _connector(client: DebeziumClient, name: str) -> str:
+    status = client.status(name)
+    lifecycle = client.lifecycle(name)
+    lines = [f"state: {lifecycle.state.name}"]
+    lines += [f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in lifecycle.history]
+    if status.connector.trace:
+        lines.append(f"connector {status.connector.state}\n{status.connector.trace}")
+    lines += [
+        f"task {task.id} {task.state}" + (f"\n{task.trace}" if task.trace else "") for task in status.tasks
+    ]
+    return "\n".join(lines if status.tasks else [*lines, "no tasks"])
+
+
+def slot_state(postgres: psycopg.Connection[Any], slot_name: str) -> str:
+    """Return one line on a replication slot: who uses it, how far it is behind, whether it is lost.
+
+    Args:
+        postgres: a connection to any database of the server.
+        slot_name: which slot.
+    """
+    row = postgres.execute(_SLOT, [slot_name]).fetchone()
+    if row is None:
+        return f"slot {slot_name!r}: does not exist"
+    slot: dict[str, Any] = row[0]
+    words = [f"sender {slot['sender']}" if slot["active"] else f"inactive{_since(slot)}"]
+    if slot["bytes_behind"] is not None:
+        words.append(f"{slot['bytes_behind']} bytes behind")
+    words += [f"{column}={slot[column]}" for column in ("restart_lsn", "confirmed_flush_lsn", "wal_status")]
+    if slot.get("invalidation_reason"):
+        words.append(f"INVALIDATED: {slot['invalidation_reason']}")
+    return f"slot {slot_name!r}: {', '.join(words)}"
+
+
+def _since(slot: dict[str, Any]) -> str:
+    return f" since {slot['inactive_since']}" if slot.get("inactive_since") else ""
+
+
+def _publication_state(postgres: psycopg.Connection[Any], name: str) -> str:
+    row = postgres.execute(_PUBLICATION, [name]).fetchone()
+    if row is None:
+        return f"publication {name!r}: does not exist in database {postgres.info.dbname!r}"
+    all_tables, tables = row
+    return f"publication {name!r}: " + ("all tables" if all_tables else ", ".join(tables or ["no table"]))
