@@ -13,7 +13,7 @@ import pytest
 from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
 from lakebed.pytest_plugin.hooks import DIAGNOSES, SERVICES, session_stack, settings_of
-from lakebed.services import s3, spark
+from lakebed.services import postgres, s3, spark
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
