@@ -15,7 +15,7 @@ from lakebed.cdc.decoding import EventDecoder
 from lakebed.cdc.events import UNAVAILABLE, ChangeEvent, Operation, Row
 from lakebed.cdc.reading import change_events as read
 from lakebed.clients.connector import Connector
-from lakebed.errors import ConnectorFailed, LakebedError, PoisonMessage
+from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, LakebedError, PoisonMessage
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
 from lakebed.pytest_plugin.events import ChangeEvents
 from lakebed.stack.addresses import Addresses
@@ -312,18 +312,25 @@ def test_a_call_in_a_transaction_sees_what_others_have_committed(
     assert [event.key for event in change_events("notes")] == [{"id": 1}]
 
 
+@in_every_form
 def test_a_table_that_is_altered_and_dropped_is_read_to_its_end(
-    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+    form: dict[str, Any],
+    postgres_connection: Postgres,
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY, price numeric(9,2))")
+    connector = debezium_connectors(**form)
     postgres_connection.execute("INSERT INTO notes VALUES (1, 1.5)")
-    topic = debezium_connector.topic("notes")
+    topic = connector.topic("notes")
     (first,) = change_events(topic)
     postgres_connection.execute("ALTER TABLE notes ADD COLUMN day date")
     postgres_connection.execute("INSERT INTO notes VALUES (2, 2.5, '2024-02-29')")
     rows = postgres_connection.execute("SELECT * FROM notes ORDER BY id").fetchall()
     _, second = change_events(topic)
     assert [tuple(event.row.values()) for event in (first, second) if event.row] == [rows[0][:2], rows[1]]
+    postgres_connection.execute("ALTER TABLE notes DROP COLUMN price")
+    assert list(change_events(topic)) == [first, second]
     postgres_connection.execute("DROP TABLE notes")
     assert list(change_events(topic)) == [first, second]
 
@@ -372,6 +379,27 @@ def test_a_failed_connector_is_an_error_at_once_with_its_trace(
     postgres_connection.execute("INSERT INTO notes VALUES (1, repeat('x', 10000))")
     with pytest.raises(ConnectorFailed, match="RecordTooLargeException"):
         change_events(connector.topic("notes"))
+
+
+def test_a_connector_that_is_gone_is_an_error_at_once(
+    postgres_connection: Postgres,
+    debezium_connector: Connector,
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
+    debezium_connectors.delete(debezium_connector)
+    with pytest.raises(ConnectRefused, match="HTTP 404"):
+        change_events("notes")
+
+
+def test_a_paused_connector_is_an_error_with_its_state_when_the_time_is_up(
+    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+) -> None:
+    postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
+    debezium_connector.client.pause(debezium_connector.name)
+    with pytest.raises(DeadlinePassed, match=r"(?s)to acknowledge the events.*state: PAUSED"):
+        change_events("notes", deadline_seconds=1)
 
 
 @pytest.mark.parametrize(

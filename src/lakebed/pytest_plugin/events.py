@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class ChangeEvents:
             LakebedError: it is not clear whose topic this is, or there is no such table.
             DeadlinePassed: the connector did not bring everything in time; with its state and trace.
         """
-        from lakebed.cdc.acknowledgement import wait_until_acknowledged
+        from lakebed.cdc.acknowledgement import describe, wait_until_acknowledged
         from lakebed.cdc.reading import change_events as read
 
         connector, topic = self._find(topic, connector)
@@ -85,7 +86,7 @@ class ChangeEvents:
             after=after,
             on_poison=on_poison,
             deadline_seconds=deadline_seconds,
-            explain=connector.describe,
+            explain=functools.partial(describe, connector),
         )
 
     def decoder(self, connector: Connector) -> EventDecoder:
