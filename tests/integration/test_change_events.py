@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +16,8 @@ from lakebed.cdc.decoding import EventDecoder
 from lakebed.cdc.events import UNAVAILABLE, ChangeEvent, Operation, Row
 from lakebed.cdc.reading import change_events as read
 from lakebed.clients.connector import Connector
-from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, LakebedError, PoisonMessage
+from lakebed.config.debezium import SnapshotMode
+from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NoChangeEvents, PoisonMessage
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
 from lakebed.pytest_plugin.events import ChangeEvents
 from lakebed.stack.addresses import Addresses
@@ -350,7 +352,7 @@ def test_several_connectors_each_in_its_own_form(
     (given,) = change_events("notes", connector=avro)
     assert given == from_avro
     with pytest.raises(
-        LakebedError, match=r"no connector of this test has that topic.*topic prefixes"
+        NoChangeEvents, match=r"no connector of this test has that topic.*topic prefixes"
     ) as error:
         change_events("notes")
     assert json.config.topic_prefix in str(error.value)
@@ -360,12 +362,12 @@ def test_a_table_that_does_not_exist_is_named_with_those_that_do(
     postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
-    with pytest.raises(LakebedError, match=r"no table public\.note; its tables: public\.notes"):
+    with pytest.raises(NoChangeEvents, match=r"no table public\.note; its tables: public\.notes"):
         change_events("note")
 
 
 def test_without_a_connector_the_error_says_what_to_use(change_events: ChangeEvents) -> None:
-    with pytest.raises(LakebedError, match="has made no connector") as error:
+    with pytest.raises(NoChangeEvents, match="has made no connector") as error:
         change_events("notes")
     assert "debezium_connector" in str(error.value)
 
@@ -379,6 +381,15 @@ def test_a_failed_connector_is_an_error_at_once_with_its_trace(
     postgres_connection.execute("INSERT INTO notes VALUES (1, repeat('x', 10000))")
     with pytest.raises(ConnectorFailed, match="RecordTooLargeException"):
         change_events(connector.topic("notes"))
+
+
+def test_a_connector_that_only_takes_a_snapshot_has_no_end_to_wait_for(
+    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+) -> None:
+    config = dataclasses.replace(debezium_connector.config, snapshot_mode=SnapshotMode.INITIAL_ONLY)
+    connector = dataclasses.replace(debezium_connector, config=config)
+    with pytest.raises(NoChangeEvents, match=r"(?s)initial_only.*lakebed\.cdc\.reading"):
+        change_events(connector.topic("notes"), connector=connector)
 
 
 def test_a_connector_that_is_gone_is_an_error_at_once(
