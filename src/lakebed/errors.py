@@ -103,6 +103,10 @@ class RowsDiffer(LakebedError, AssertionError):
     """Two tables that must hold the same rows do not."""
 
 
+class NoChangeEvents(LakebedError):
+    """Change events were asked for that no connector of the test brings."""
+
+
 class PoisonMessage(LakebedError):
     """A message in a change topic is no change event, or one of its values is not what its schema says."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +16,8 @@ from lakebed.cdc.decoding import EventDecoder
 from lakebed.cdc.events import UNAVAILABLE, ChangeEvent, Operation, Row
 from lakebed.cdc.reading import change_events as read
 from lakebed.clients.connector import Connector
-from lakebed.errors import ConnectorFailed, LakebedError, PoisonMessage
+from lakebed.config.debezium import SnapshotMode
+from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NoChangeEvents, PoisonMessage
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
 from lakebed.pytest_plugin.events import ChangeEvents
 from lakebed.stack.addresses import Addresses
@@ -312,18 +314,25 @@ def test_a_call_in_a_transaction_sees_what_others_have_committed(
     assert [event.key for event in change_events("notes")] == [{"id": 1}]
 
 
+@in_every_form
 def test_a_table_that_is_altered_and_dropped_is_read_to_its_end(
-    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+    form: dict[str, Any],
+    postgres_connection: Postgres,
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY, price numeric(9,2))")
+    connector = debezium_connectors(**form)
     postgres_connection.execute("INSERT INTO notes VALUES (1, 1.5)")
-    topic = debezium_connector.topic("notes")
+    topic = connector.topic("notes")
     (first,) = change_events(topic)
     postgres_connection.execute("ALTER TABLE notes ADD COLUMN day date")
     postgres_connection.execute("INSERT INTO notes VALUES (2, 2.5, '2024-02-29')")
     rows = postgres_connection.execute("SELECT * FROM notes ORDER BY id").fetchall()
     _, second = change_events(topic)
     assert [tuple(event.row.values()) for event in (first, second) if event.row] == [rows[0][:2], rows[1]]
+    postgres_connection.execute("ALTER TABLE notes DROP COLUMN price")
+    assert list(change_events(topic)) == [first, second]
     postgres_connection.execute("DROP TABLE notes")
     assert list(change_events(topic)) == [first, second]
 
@@ -343,7 +352,7 @@ def test_several_connectors_each_in_its_own_form(
     (given,) = change_events("notes", connector=avro)
     assert given == from_avro
     with pytest.raises(
-        LakebedError, match=r"no connector of this test has that topic.*topic prefixes"
+        NoChangeEvents, match=r"no connector of this test has that topic.*topic prefixes"
     ) as error:
         change_events("notes")
     assert json.config.topic_prefix in str(error.value)
@@ -353,12 +362,12 @@ def test_a_table_that_does_not_exist_is_named_with_those_that_do(
     postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
-    with pytest.raises(LakebedError, match=r"no table public\.note; its tables: public\.notes"):
+    with pytest.raises(NoChangeEvents, match=r"no table public\.note; its tables: public\.notes"):
         change_events("note")
 
 
 def test_without_a_connector_the_error_says_what_to_use(change_events: ChangeEvents) -> None:
-    with pytest.raises(LakebedError, match="has made no connector") as error:
+    with pytest.raises(NoChangeEvents, match="has made no connector") as error:
         change_events("notes")
     assert "debezium_connector" in str(error.value)
 
@@ -372,6 +381,36 @@ def test_a_failed_connector_is_an_error_at_once_with_its_trace(
     postgres_connection.execute("INSERT INTO notes VALUES (1, repeat('x', 10000))")
     with pytest.raises(ConnectorFailed, match="RecordTooLargeException"):
         change_events(connector.topic("notes"))
+
+
+def test_a_connector_that_only_takes_a_snapshot_has_no_end_to_wait_for(
+    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+) -> None:
+    config = dataclasses.replace(debezium_connector.config, snapshot_mode=SnapshotMode.INITIAL_ONLY)
+    connector = dataclasses.replace(debezium_connector, config=config)
+    with pytest.raises(NoChangeEvents, match=r"(?s)initial_only.*lakebed\.cdc\.reading"):
+        change_events(connector.topic("notes"), connector=connector)
+
+
+def test_a_connector_that_is_gone_is_an_error_at_once(
+    postgres_connection: Postgres,
+    debezium_connector: Connector,
+    debezium_connectors: DebeziumConnectors,
+    change_events: ChangeEvents,
+) -> None:
+    postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
+    debezium_connectors.delete(debezium_connector)
+    with pytest.raises(ConnectRefused, match="HTTP 404"):
+        change_events("notes")
+
+
+def test_a_paused_connector_is_an_error_with_its_state_when_the_time_is_up(
+    postgres_connection: Postgres, debezium_connector: Connector, change_events: ChangeEvents
+) -> None:
+    postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
+    debezium_connector.client.pause(debezium_connector.name)
+    with pytest.raises(DeadlinePassed, match=r"(?s)to acknowledge the events.*state: PAUSED"):
+        change_events("notes", deadline_seconds=1)
 
 
 @pytest.mark.parametrize(

@@ -167,5 +167,22 @@ def test_modes_of_a_connector() -> None:
 @pytest.mark.parametrize("schema", [{}, [], "text", {"type": "struct"}, {"type": "array"}])
 def test_a_broken_schema_is_refused(schema: Any) -> None:
     content = json.dumps({"schema": schema, "payload": {}}).encode()
-    with pytest.raises(ValueError, match="JSON with a broken schema"):
+    with pytest.raises(ValueError, match=r"JSON \(with a broken schema"):
         ContentReader(None).read(content)
+
+
+def test_a_schema_that_was_seen_is_the_same_type_again() -> None:
+    schema = {"type": "struct", "fields": [{"type": "int32", "field": "payload"}]}
+    reader = ContentReader(None)
+    messages = [
+        json.dumps({"schema": schema, "payload": {"payload": n}}, separators=(",", ":")) for n in (1, 2)
+    ]
+    spaced = json.dumps({"payload": {"payload": 3}, "schema": schema})
+    broken = messages[0][:-2]
+    first, second, third, fourth = (reader.read(text.encode()) for text in [*messages, spaced, spaced])
+    assert [one.payload["payload"] for one in (first, second, third, fourth)] == [1, 2, 3, 3]
+    assert first.type is second.type
+    assert third.type is fourth.type
+    assert first.type == third.type == FieldType("struct", fields={"payload": FieldType("int32")})
+    with pytest.raises(ValueError, match="nor JSON"):
+        reader.read(broken.encode())

@@ -8,6 +8,7 @@ Connect commits the position of an event only when Kafka has acknowledged it and
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import psycopg
@@ -37,15 +38,22 @@ def wait_until_acknowledged(
 
     Raises:
         ConnectorFailed: it is FAILED; with the trace of its task.
+        ConnectRefused: there is no such connector.
         DeadlinePassed: with the connector's state.
     """
     position = _write_message(postgres)
 
     def acknowledged() -> bool:
-        offsets = [entry["offset"] or {} for entry in connector.client.offsets(connector.name)]
-        if any(int(offset.get("lsn") or 0) >= position for offset in offsets):
+        try:
+            entries = connector.client.offsets(connector.name)
+            status = connector.status()
+        except ConnectRefused as error:
+            # A worker that is restarted comes back, a connector that was deleted does not.
+            if error.seen.startswith("HTTP 404"):
+                raise
+            return False
+        if any(int((entry["offset"] or {}).get("lsn") or 0) >= position for entry in entries):
             return True
-        status = connector.status()
         if "FAILED" in (status.connector.state, *(task.state for task in status.tasks)):
             raise connector_failed(status)
         return False
@@ -56,11 +64,17 @@ def wait_until_acknowledged(
         f" {position >> 32:X}/{position & 0xFFFFFFFF:X}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.02,
-        # The workers may be rebalancing.
-        ignore=(ConnectRefused,),
-        explain=connector.describe,
+        explain=functools.partial(describe, connector),
         remedy="see whether the connector still streams: `debezium_client.status(name)`",
     )
+
+
+def describe(connector: Connector) -> str:
+    """Return the connector's state and trace, or why Connect does not tell them."""
+    try:
+        return connector.describe()
+    except ConnectRefused as error:
+        return str(error)
 
 
 def _write_message(postgres: psycopg.Connection[Any]) -> int:

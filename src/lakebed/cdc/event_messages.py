@@ -17,6 +17,7 @@ from lakebed.cdc.event_values import FieldType
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
+_SCHEMA, _PAYLOAD = '{"schema":', ',"payload":'
 _MAGIC, _PREFIX_BYTES = b"\x00", 5
 
 
@@ -43,6 +44,7 @@ class ContentReader:
     def __init__(self, registry: SchemaRegistryClient | None) -> None:
         self._registry = registry
         self._avro: dict[int, tuple[Any, FieldType]] = {}
+        # By what a message begins with, up to its payload, so that no schema is parsed twice.
         self._json: dict[str, FieldType] = {}
 
     def read(self, content: bytes) -> Content:
@@ -54,24 +56,41 @@ class ContentReader:
         if content[:1] == _MAGIC and len(content) > _PREFIX_BYTES:
             return self._read_avro(content)
         try:
-            parsed = json.loads(content)
+            text = content.decode()
+            return self._read_known(text) or self._read_json(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"neither Avro (it does not begin with a zero byte) nor JSON ({error})"
             ) from None
-        if isinstance(parsed, dict) and parsed.keys() == {"schema", "payload"}:
-            schema = parsed["schema"]
-            return Content(parsed["payload"], None if schema is None else self._connect_type(schema))
-        return Content(parsed, None)
 
-    def _connect_type(self, schema: Any) -> FieldType:
-        text = json.dumps(schema)
-        if text not in self._json:
-            try:
-                self._json[text] = connect_type(schema)
-            except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"JSON with a broken schema: {error!r}") from None
-        return self._json[text]
+    def _read_known(self, text: str) -> Content | None:
+        for beginning, kind in self._json.items():
+            if text.startswith(beginning):
+                try:
+                    return Content(json.loads(text[len(beginning) : -1]), kind)
+                except ValueError:
+                    return None
+        return None
+
+    def _read_json(self, text: str) -> Content:
+        parsed = json.loads(text)
+        if not isinstance(parsed, dict) or parsed.keys() != {"schema", "payload"}:
+            return Content(parsed, None)
+        schema = parsed["schema"]
+        return Content(parsed["payload"], None if schema is None else self._connect_type(text, schema))
+
+    def _connect_type(self, text: str, schema: Any) -> FieldType:
+        try:
+            kind = connect_type(schema)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"with a broken schema: {error!r}") from None
+        beginning = json.dumps(schema)
+        if text.startswith(_SCHEMA):
+            # Connect writes the schema first.
+            _, end = json.JSONDecoder().raw_decode(text, len(_SCHEMA))
+            if text.startswith(_PAYLOAD, end):
+                beginning = text[:end] + _PAYLOAD
+        return self._json.setdefault(beginning, kind)
 
     def _read_avro(self, content: bytes) -> Content:
         import fastavro

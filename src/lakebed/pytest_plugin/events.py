@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakebed.errors import LakebedError
+from lakebed.errors import NoChangeEvents
 from lakebed.services import postgres
 
 if TYPE_CHECKING:
@@ -66,13 +67,15 @@ class ChangeEvents:
             deadline_seconds: how long to wait for the connector, and for Kafka.
 
         Raises:
-            LakebedError: it is not clear whose topic this is, or there is no such table.
+            NoChangeEvents: it is not clear whose topic this is, there is no such table, or the connector does
+                not follow the log.
             DeadlinePassed: the connector did not bring everything in time; with its state and trace.
         """
-        from lakebed.cdc.acknowledgement import wait_until_acknowledged
+        from lakebed.cdc.acknowledgement import describe, wait_until_acknowledged
         from lakebed.cdc.reading import change_events as read
 
         connector, topic = self._find(topic, connector)
+        _refuse_without_log(connector)
         kafka = self._stack.need("kafka").kafka_bootstrap_servers
         database = self._database(connector)
         wait_until_acknowledged(database, connector, deadline_seconds=deadline_seconds)
@@ -85,7 +88,7 @@ class ChangeEvents:
             after=after,
             on_poison=on_poison,
             deadline_seconds=deadline_seconds,
-            explain=connector.describe,
+            explain=functools.partial(describe, connector),
         )
 
     def decoder(self, connector: Connector) -> EventDecoder:
@@ -101,7 +104,7 @@ class ChangeEvents:
         if len(made) == 1:
             return made[0], self._topic_of_table(made[0], topic)
         prefixes = ", ".join(repr(one.config.topic_prefix) for one in made)
-        raise LakebedError(
+        raise NoChangeEvents(
             f"read the change events of {topic!r}",
             f"no connector of this test has that topic; topic prefixes: {prefixes}"
             if made
@@ -121,7 +124,7 @@ class ChangeEvents:
         tables: Sequence[tuple[Any, ...]] = found.fetchall()
         if (schema, name) not in tables:
             known = ", ".join(f"{one}.{other}" for one, other in tables) or "none"
-            raise LakebedError(
+            raise NoChangeEvents(
                 f"read the change events of {table!r}",
                 f"the database has no table {schema}.{name}; its tables: {known}",
                 "pass a table that there is, or a whole topic, as `connector.topic(table)` gives it",
@@ -149,6 +152,15 @@ class ChangeEvents:
                 registry=registry, postgres=self._database(connector), modes=HandlingModes.of(settings)
             )
         return self._decoders[connector.name]
+
+
+def _refuse_without_log(connector: Connector) -> None:
+    if connector.config.to_connector_payload()["config"]["snapshot.mode"] == "initial_only":
+        raise NoChangeEvents(
+            f"read what was committed before now through connector {connector.name!r}",
+            "it has snapshot.mode=initial_only: it ends with its snapshot and does not follow the log",
+            "use another mode, or read what is there with `lakebed.cdc.reading.change_events`",
+        )
 
 
 @pytest.fixture
