@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lakebed.clients.diagnosis import diagnose, slot_state
+from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, NeverStreams
@@ -135,43 +134,33 @@ def wait_until_streaming(
 
 
 def wait_until_acknowledged(
-    postgres: psycopg.Connection[Any],
+    client: DebeziumClient,
+    name: str,
     slot_name: str,
-    *,
-    deadline_seconds: float = 60.0,
-    explain: Callable[[], str] | None = None,
+    postgres: psycopg.Connection[Any],
+    deadline_seconds: float,
 ) -> None:
-    """Wait until Kafka has acknowledged everything that was committed before the call.
-
-    Debezium confirms to its slot what Connect has committed, and Connect commits only what Kafka has
-    acknowledged without a gap (Kafka, `SubmittedRecords`). That an event is in one topic says nothing of the
-    events before it in another: Kafka keeps the order within a partition only. It takes about as long as the
-    worker's `offset.flush.interval.ms`.
-
-    Args:
-        postgres: a connection in autocommit mode to the database that is captured.
-        slot_name: of the connector.
-        deadline_seconds: how long to wait.
-        explain: what to add to the error.
-
-    Raises:
-        DeadlinePassed: the slot was not confirmed that far.
-    """
-    row = postgres.execute(
-        "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
-    ).fetchone()
+    """See `Connector.wait_until_acknowledged`."""
+    message = "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
+    row = postgres.execute(message).fetchone()
     assert row is not None
     position: str = row[0]
 
     def is_acknowledged() -> bool:
         confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
-        return confirmed is not None and bool(confirmed[0])
+        if confirmed is not None and confirmed[0]:
+            return True
+        status = client.status(name)
+        if client.lifecycle(name).state is ConnectorState.FAILED:
+            raise connector_failed(status)
+        return False
 
     wait_until(
         is_acknowledged,
         f"Kafka to acknowledge everything up to log position {position} of slot {slot_name!r}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.02,
-        explain=explain or (lambda: slot_state(postgres, slot_name)),
+        ignore=(ConnectRefused,),
+        explain=lambda: diagnose(client, name, postgres, slot_name),
         remedy="see whether the connector still streams: `debezium_client.status(name)`",
     )

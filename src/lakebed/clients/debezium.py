@@ -201,9 +201,10 @@ class DebeziumClient:
         self.wait_for_state(name, ConnectorState.RUNNING)
 
     def stop(self, name: str) -> None:
-        """Stop the connector and return when it is STOPPED: it has no tasks then (KIP-875)."""
+        """Stop the connector and return when it is STOPPED: it has no tasks then, no failed ones either."""
+        before = self.status(name)
         self._requests.send("PUT", connector_path(name, "stop"), f"stop connector {name!r}")
-        self.wait_for_state(name, ConnectorState.STOPPED)
+        connector_waiting.wait_for_state(self, name, ConnectorState.STOPPED, _PATIENCE_SECONDS, before)
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
