@@ -126,7 +126,7 @@ def topic_events(lakebed_stack: SessionStack) -> TopicEvents:
             except KafkaException:  # nothing was written: there is no such topic
                 return []
             consumer.assign([partition])
-            found = []
+            found: list[tuple[Any, Any]] = []
             while len(found) < end:
                 message = consumer.poll(10)
                 assert message is not None, f"{len(found)} of {end} events in {topic}"

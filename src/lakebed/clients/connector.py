@@ -72,6 +72,11 @@ class Connector:
         self.client.wait_until_streaming(self.name, changed.config.slot_name, postgres, old_sender=old_sender)
         return changed
 
+    def resume(self, postgres: psycopg.Connection[Any]) -> None:
+        """Resume it after it was paused or stopped, and return when it streams; otherwise as `restart`."""
+        self.client.resume(self.name, wait=False)
+        self.client.wait_until_streaming(self.name, self.config.slot_name, postgres)
+
     def restart(self, postgres: psycopg.Connection[Any]) -> None:
         """Restart it with its task, and return when the new task streams.
 

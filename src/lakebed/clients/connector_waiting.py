@@ -26,6 +26,11 @@ _SENDER = (
     " JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
     " WHERE slots.slot_name = %s AND senders.state = 'streaming'"
 )
+# As JSON, because servers before PostgreSQL 17 have no `invalidation_reason`.
+_WHY_LOST = (
+    "SELECT coalesce(to_jsonb(slot) ->> 'invalidation_reason', wal_status) FROM pg_replication_slots slot"
+    " WHERE slot_name = %s AND wal_status = 'lost'"
+)
 _IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s FROM pg_replication_slots WHERE slot_name = %s"
 
 
@@ -95,6 +100,15 @@ def sender_of(postgres: psycopg.Connection[Any], slot_name: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+def why_lost(postgres: psycopg.Connection[Any], slot_name: str) -> str | None:
+    """Return why a slot can never be used again; None if it can, or is not there.
+
+    Source: PostgreSQL documentation, "pg_replication_slots" (`wal_status`, `invalidation_reason`).
+    """
+    row = postgres.execute(_WHY_LOST, [slot_name]).fetchone()
+    return None if row is None else str(row[0])
+
+
 def wait_until_streaming(
     client: DebeziumClient,
     name: str,
@@ -110,6 +124,13 @@ def wait_until_streaming(
         return client.config(name).get("snapshot.mode") == SnapshotMode.INITIAL_ONLY.value
 
     def streaming() -> bool:
+        # Debezium goes on trying for half an hour, and Connect says nothing meanwhile.
+        if (reason := why_lost(postgres, slot_name)) is not None:
+            raise ConnectorFailed(
+                f"stream with connector {name!r} from slot {slot_name!r}",
+                f"PostgreSQL has given up the slot ({reason}): the changes behind it are gone",
+                "stop the connector, `drop_slot`, `reset_offsets`, resume it: it begins anew with a snapshot",
+            )
         status = client.status(name)
         state = client.lifecycle(name).state
         if state is ConnectorState.FAILED:

@@ -195,10 +195,11 @@ class DebeziumClient:
         self._requests.send("PUT", connector_path(name, "pause"), f"pause connector {name!r}")
         self.wait_for_state(name, ConnectorState.PAUSED)
 
-    def resume(self, name: str) -> None:
-        """Resume a paused or stopped connector and return when it is RUNNING."""
+    def resume(self, name: str, *, wait: bool = True) -> None:
+        """Resume a paused or stopped connector and return when it is RUNNING; without `wait` at once."""
         self._requests.send("PUT", connector_path(name, "resume"), f"resume connector {name!r}")
-        self.wait_for_state(name, ConnectorState.RUNNING)
+        if wait:
+            self.wait_for_state(name, ConnectorState.RUNNING)
 
     def stop(self, name: str) -> None:
         """Stop the connector and return when it is STOPPED: it has no tasks then, no failed ones either."""
@@ -304,7 +305,7 @@ class DebeziumClient:
             old_sender: a WAL sender (a process id) that does not count: that of the task before.
 
         Raises:
-            ConnectorFailed: with the task's trace.
+            ConnectorFailed: with the task's trace, or with why PostgreSQL has given up the slot.
             NeverStreams: its snapshot mode is `initial_only`.
             DeadlinePassed: with a diagnosis of connector and slot.
         """
