@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LOG_ENTRIES = 10
 _LOG_LINES_SEARCHED = 400
+# Said of every topic that is made by being written to.
+_NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
 # An entry of such a level, or the first line of an exception.
 _TELLING = re.compile(r"\d{4}-\S+ \S+ (WARN|ERROR)|Caused by: |[a-z]+(\.\w+)+(Exception|Error)\b")
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
@@ -79,7 +81,7 @@ def _said(what: str, ask: Callable[[], str]) -> str:
 def _end_of_log(log: Path) -> str:
     """Return the last warnings and errors with their causes, but not their whole stack traces."""
     lines = last_lines(log, _LOG_LINES_SEARCHED).splitlines()
-    telling = [line for line in lines if _TELLING.match(line)]
+    telling = [line for line in lines if _TELLING.match(line) and _NEW_TOPIC not in line]
     return "\n".join(f"  {line}" for line in (telling or lines)[-_LOG_ENTRIES:])
 
 
