@@ -249,7 +249,8 @@ class DebeziumClient:
         path = connector_path(name, "offsets")
         answer = self._requests.send("GET", path, f"read the offsets of connector {name!r}")
         offsets: list[dict[str, Any]] = answer["offsets"]
-        return offsets
+        # One that was reset is listed for a moment, with nothing in it.
+        return [one for one in offsets if one["offset"] is not None]
 
     def alter_offsets(self, name: str, offsets: Sequence[Mapping[str, Any]]) -> None:
         """Set source offsets: of each `partition` the `offset`, or None to forget it; others stay.
