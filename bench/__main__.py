@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import attach, fixtures, latency, spark, start, throughput
+from bench import attach, fixtures, latency, registry, spark, start, throughput
 
 BENCHES: dict[str, Callable[[int], Table]] = {
     "start": start.run,
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[int], Table]] = {
     "fixtures": fixtures.run,
     "latency": latency.run,
     "throughput": throughput.run,
+    "registry": registry.run,
     "spark": spark.run,
 }
 

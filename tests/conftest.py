@@ -126,7 +126,7 @@ def topic_events(lakebed_stack: SessionStack) -> TopicEvents:
             except KafkaException:  # nothing was written: there is no such topic
                 return []
             consumer.assign([partition])
-            found = []
+            found: list[tuple[Any, Any]] = []
             while len(found) < end:
                 message = consumer.poll(10)
                 assert message is not None, f"{len(found)} of {end} events in {topic}"
@@ -144,14 +144,9 @@ def events_until_now(
     postgres_connection: psycopg.Connection[Any], topic_events: TopicEvents
 ) -> EventsUntilNow:
     """Read the changes of a table that were committed before the call, tombstones left out."""
-    from lakebed.clients.connector_waiting import wait_until_acknowledged
 
     def events(connector: Connector, table: str) -> list[dict[str, Any]]:
-        wait_until_acknowledged(
-            postgres_connection,
-            connector.config.slot_name,
-            explain=lambda: connector.describe(postgres_connection),
-        )
+        connector.wait_until_acknowledged(postgres_connection)
         return [value for _, value in topic_events(connector.topic(table)) if value is not None]
 
     return events

@@ -43,10 +43,11 @@ def test_offsets_are_read_altered_and_reset_while_it_is_stopped(
         lambda: debezium_client.offsets(name), "offsets to be committed", deadline_seconds=10
     )
     assert kept["partition"] == {"server": debezium_connector.config.topic_prefix}
-    for refused in (
+    refusals: list[Callable[[], None]] = [
         lambda: debezium_client.reset_offsets(name),
         lambda: debezium_client.alter_offsets(name, [kept]),
-    ):
+    ]
+    for refused in refusals:
         with pytest.raises(ConnectRefused, match="must be in the STOPPED state") as caught:
             refused()
         assert "debezium_client.stopped(name)" in caught.value.remedy

@@ -14,7 +14,6 @@ INNER = """
     import httpx, pytest
     from confluent_kafka.schema_registry import Schema
     from confluent_kafka.schema_registry.error import SchemaRegistryError
-    from lakebed.clients.connector_waiting import wait_until_acknowledged
     from lakebed.clients.registry import schema_registry_client as client_for
     from lakebed.config.registry import SchemaRegistryConfig
     from lakebed.errors import ConnectorFailed
@@ -54,7 +53,7 @@ INNER = """
         postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
         connector = debezium_connectors()
         postgres_connection.execute("INSERT INTO orders VALUES (1)")
-        wait_until_acknowledged(postgres_connection, connector.config.slot_name)
+        connector.wait_until_acknowledged(postgres_connection)
         assert connector.topic("orders") + "-value" in schema_registry_client.get_subjects()
         assert PASSWORD not in repr(connector)
         # What it made is removed with the same credentials.

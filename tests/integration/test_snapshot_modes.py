@@ -34,12 +34,7 @@ def operations(events: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 def restart_streaming(connector: Connector, postgres: psycopg.Connection[Any]) -> None:
     connector.client.stop(connector.name)
-    resume_streaming(connector, postgres)
-
-
-def resume_streaming(connector: Connector, postgres: psycopg.Connection[Any]) -> None:
-    connector.client.resume(connector.name)
-    connector.client.wait_until_streaming(connector.name, connector.config.slot_name, postgres)
+    connector.resume(postgres)
 
 
 ROWS = [("r", 1), ("r", 2)]
@@ -142,5 +137,5 @@ def test_initial_fails_when_the_slot_was_lost_and_says_so(
     drop_slot(orders, connector.config.slot_name)
     orders.execute("INSERT INTO orders VALUES (3)")
     with pytest.raises(ConnectorFailed, match="no longer available on the server") as caught:
-        resume_streaming(connector, orders)
+        connector.resume(orders)
     assert "use a snapshot mode when needed" in caught.value.seen

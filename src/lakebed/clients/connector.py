@@ -7,11 +7,12 @@ from typing import Any
 
 import psycopg
 
-from lakebed.clients.connector_waiting import never_streams, sender_of
+from lakebed.clients.connector_waiting import never_streams, sender_of, wait_until_acknowledged
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
+from lakebed.errors import ConnectorFailed
 from lakebed.lifecycle import ConnectorLifecycle
 
 # Of the runtime, not of the model. Debezium's own default asks PostgreSQL for changes every 500 ms; the less
@@ -77,6 +78,56 @@ class Connector:
             old_sender = None  # Connect restarts nothing then
         self.client.wait_until_streaming(self.name, changed.config.slot_name, postgres, old_sender=old_sender)
         return changed
+
+    def resume(self, postgres: psycopg.Connection[Any]) -> None:
+        """Resume it after it was paused or stopped, and return when it streams; otherwise as `restart`."""
+        self.client.resume(self.name, wait=False)
+        self.client.wait_until_streaming(self.name, self.config.slot_name, postgres)
+
+    def restart(self, postgres: psycopg.Connection[Any]) -> None:
+        """Restart it with its task, and return when the new task streams.
+
+        Args:
+            postgres: a connection to any database of the server.
+
+        Raises:
+            ConnectorFailed, NeverStreams, DeadlinePassed: see `DebeziumClient`.
+        """
+        old_sender = sender_of(postgres, self.config.slot_name)
+        self.client.restart(self.name)
+        self.client.wait_until_streaming(self.name, self.config.slot_name, postgres, old_sender=old_sender)
+
+    def wait_until_acknowledged(
+        self, postgres: psycopg.Connection[Any], *, deadline_seconds: float = 60.0
+    ) -> None:
+        """Wait until Kafka has acknowledged every captured change that was committed before the call.
+
+        Debezium confirms to its slot what Connect has committed, and Connect commits only what Kafka has
+        acknowledged without a gap (Kafka, `SubmittedRecords`). That an event is in one topic says nothing of
+        the events before it in another: Kafka keeps the order within a partition only. It takes about as
+        long as the worker's `offset.flush.interval.ms`.
+
+        Args:
+            postgres: a connection in autocommit mode to the database it captures.
+            deadline_seconds: how long to wait.
+
+        Raises:
+            ConnectorFailed: with the task's trace; or its publication is gone, which PostgreSQL 18 and
+                Debezium pass over in silence.
+            DeadlinePassed: with a diagnosis.
+        """
+        wait_until_acknowledged(self.client, self.name, self.config.slot_name, postgres, deadline_seconds)
+        publication = self.config.publication_name
+        if (
+            postgres.execute("SELECT FROM pg_publication WHERE pubname = %s", [publication]).fetchone()
+            is None
+        ):
+            raise ConnectorFailed(
+                f"wait for the changes of connector {self.name!r}",
+                f"publication {publication!r} does not exist: what was committed without it was not sent",
+                "create the publication again, and take a snapshot of what was missed"
+                " (`lakebed.clients.signals.start_snapshot`)",
+            )
 
 
 def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lakebed.clients.diagnosis import diagnose, slot_state
+from lakebed.clients.diagnosis import diagnose
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, NeverStreams
@@ -26,6 +25,11 @@ _SENDER = (
     "SELECT slots.active_pid FROM pg_replication_slots slots"
     " JOIN pg_stat_replication senders ON senders.pid = slots.active_pid"
     " WHERE slots.slot_name = %s AND senders.state = 'streaming'"
+)
+# As JSON, because servers before PostgreSQL 17 have no `invalidation_reason`.
+_WHY_LOST = (
+    "SELECT coalesce(to_jsonb(slot) ->> 'invalidation_reason', wal_status) FROM pg_replication_slots slot"
+    " WHERE slot_name = %s AND wal_status = 'lost'"
 )
 _IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s FROM pg_replication_slots WHERE slot_name = %s"
 
@@ -96,6 +100,15 @@ def sender_of(postgres: psycopg.Connection[Any], slot_name: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+def why_lost(postgres: psycopg.Connection[Any], slot_name: str) -> str | None:
+    """Return why a slot can never be used again; None if it can, or is not there.
+
+    Source: PostgreSQL documentation, "pg_replication_slots" (`wal_status`, `invalidation_reason`).
+    """
+    row = postgres.execute(_WHY_LOST, [slot_name]).fetchone()
+    return None if row is None else str(row[0])
+
+
 def wait_until_streaming(
     client: DebeziumClient,
     name: str,
@@ -111,6 +124,13 @@ def wait_until_streaming(
         return client.config(name).get("snapshot.mode") == SnapshotMode.INITIAL_ONLY.value
 
     def streaming() -> bool:
+        # Debezium goes on trying for half an hour, and Connect says nothing meanwhile.
+        if (reason := why_lost(postgres, slot_name)) is not None:
+            raise ConnectorFailed(
+                f"stream with connector {name!r} from slot {slot_name!r}",
+                f"PostgreSQL has given up the slot ({reason}): the changes behind it are gone",
+                "stop the connector, `drop_slot`, `reset_offsets`, resume it: it begins anew with a snapshot",
+            )
         status = client.status(name)
         state = client.lifecycle(name).state
         if state is ConnectorState.FAILED:
@@ -135,43 +155,33 @@ def wait_until_streaming(
 
 
 def wait_until_acknowledged(
-    postgres: psycopg.Connection[Any],
+    client: DebeziumClient,
+    name: str,
     slot_name: str,
-    *,
-    deadline_seconds: float = 60.0,
-    explain: Callable[[], str] | None = None,
+    postgres: psycopg.Connection[Any],
+    deadline_seconds: float,
 ) -> None:
-    """Wait until Kafka has acknowledged everything that was committed before the call.
-
-    Debezium confirms to its slot what Connect has committed, and Connect commits only what Kafka has
-    acknowledged without a gap (Kafka, `SubmittedRecords`). That an event is in one topic says nothing of the
-    events before it in another: Kafka keeps the order within a partition only. It takes about as long as the
-    worker's `offset.flush.interval.ms`.
-
-    Args:
-        postgres: a connection in autocommit mode to the database that is captured.
-        slot_name: of the connector.
-        deadline_seconds: how long to wait.
-        explain: what to add to the error.
-
-    Raises:
-        DeadlinePassed: the slot was not confirmed that far.
-    """
-    row = postgres.execute(
-        "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
-    ).fetchone()
+    """See `Connector.wait_until_acknowledged`."""
+    message = "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
+    row = postgres.execute(message).fetchone()
     assert row is not None
     position: str = row[0]
 
     def is_acknowledged() -> bool:
         confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
-        return confirmed is not None and bool(confirmed[0])
+        if confirmed is not None and confirmed[0]:
+            return True
+        status = client.status(name)
+        if client.lifecycle(name).state is ConnectorState.FAILED:
+            raise connector_failed(status)
+        return False
 
     wait_until(
         is_acknowledged,
         f"Kafka to acknowledge everything up to log position {position} of slot {slot_name!r}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.02,
-        explain=explain or (lambda: slot_state(postgres, slot_name)),
+        ignore=(ConnectRefused,),
+        explain=lambda: diagnose(client, name, postgres, slot_name),
         remedy="see whether the connector still streams: `debezium_client.status(name)`",
     )

@@ -195,15 +195,17 @@ class DebeziumClient:
         self._requests.send("PUT", connector_path(name, "pause"), f"pause connector {name!r}")
         self.wait_for_state(name, ConnectorState.PAUSED)
 
-    def resume(self, name: str) -> None:
-        """Resume a paused or stopped connector and return when it is RUNNING."""
+    def resume(self, name: str, *, wait: bool = True) -> None:
+        """Resume a paused or stopped connector and return when it is RUNNING; without `wait` at once."""
         self._requests.send("PUT", connector_path(name, "resume"), f"resume connector {name!r}")
-        self.wait_for_state(name, ConnectorState.RUNNING)
+        if wait:
+            self.wait_for_state(name, ConnectorState.RUNNING)
 
     def stop(self, name: str) -> None:
-        """Stop the connector and return when it is STOPPED: it has no tasks then (KIP-875)."""
+        """Stop the connector and return when it is STOPPED: it has no tasks then, no failed ones either."""
+        before = self.status(name)
         self._requests.send("PUT", connector_path(name, "stop"), f"stop connector {name!r}")
-        self.wait_for_state(name, ConnectorState.STOPPED)
+        connector_waiting.wait_for_state(self, name, ConnectorState.STOPPED, _PATIENCE_SECONDS, before)
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
@@ -247,7 +249,8 @@ class DebeziumClient:
         path = connector_path(name, "offsets")
         answer = self._requests.send("GET", path, f"read the offsets of connector {name!r}")
         offsets: list[dict[str, Any]] = answer["offsets"]
-        return offsets
+        # One that was reset is listed for a moment, with nothing in it.
+        return [one for one in offsets if one["offset"] is not None]
 
     def alter_offsets(self, name: str, offsets: Sequence[Mapping[str, Any]]) -> None:
         """Set source offsets: of each `partition` the `offset`, or None to forget it; others stay.
@@ -303,7 +306,7 @@ class DebeziumClient:
             old_sender: a WAL sender (a process id) that does not count: that of the task before.
 
         Raises:
-            ConnectorFailed: with the task's trace.
+            ConnectorFailed: with the task's trace, or with why PostgreSQL has given up the slot.
             NeverStreams: its snapshot mode is `initial_only`.
             DeadlinePassed: with a diagnosis of connector and slot.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _LOG_ENTRIES = 10
 _LOG_LINES_SEARCHED = 400
+# Said of every topic that is made by being written to.
+_NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
+# An entry of such a level, or the first line of an exception.
+_TELLING = re.compile(r"\d{4}-\S+ \S+ (WARN|ERROR)|Caused by: |[a-z]+(\.\w+)+(Exception|Error)\b")
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
 _SLOT = (
     "SELECT to_jsonb(slot) || jsonb_build_object("
@@ -74,10 +79,10 @@ def _said(what: str, ask: Callable[[], str]) -> str:
 
 
 def _end_of_log(log: Path) -> str:
-    """Return the last entries without their stack traces, which would leave room for one only."""
+    """Return the last warnings and errors with their causes, but not their whole stack traces."""
     lines = last_lines(log, _LOG_LINES_SEARCHED).splitlines()
-    entries = [line for line in lines if line[:1].isdigit()][-_LOG_ENTRIES:]
-    return "\n".join(f"  {line}" for line in entries or lines)
+    telling = [line for line in lines if _TELLING.match(line) and _NEW_TOPIC not in line]
+    return "\n".join(f"  {line}" for line in (telling or lines)[-_LOG_ENTRIES:])
 
 
 def _config(client: DebeziumClient, name: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lakebed.clients.connector import Connector
-from lakebed.clients.connector_waiting import wait_until_acknowledged
 from lakebed.errors import LakebedError, SnapshotFailed
 from lakebed.waiting import wait_until
 
@@ -236,12 +235,7 @@ def wait_for_snapshot(
     )
     rows = _rows_of([one for one in seen if one.id == signal_id], connector)
     # Other topics may still lack what was sent before the notification.
-    wait_until_acknowledged(
-        postgres,
-        connector.config.slot_name,
-        deadline_seconds=deadline_seconds,
-        explain=lambda: connector.describe(postgres),
-    )
+    connector.wait_until_acknowledged(postgres, deadline_seconds=deadline_seconds)
     return rows
 
 

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         """Only who asks for it (`context={"secrets": True}`), the supervisor's own file, gets it."""
         if password is None:
             return None
-        reveal = bool(info.context) and bool(info.context.get("secrets"))
+        reveal = bool((info.context or {}).get("secrets"))
         return password.get_secret_value() if reveal else str(password)
 
     @property
