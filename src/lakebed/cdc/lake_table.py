@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _WIDER = (("tinyint", "smallint", "int", "bigint"), ("float", "double"))
-_NOT_THERE = ("TABLE_OR_VIEW_NOT_FOUND", "PATH_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "DELTA_MISSING_DELTA_TABLE")
+_NOT_THERE = (
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "PATH_NOT_FOUND",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_MISSING_DELTA_TABLE",
+)
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 

@@ -173,10 +173,16 @@ class Pipeline:
             raise first
 
     def progress(self, table: str) -> Progress | None:
-        """Return how far this pipeline knows a table to have come; None before its first batch."""
-        return next(
-            topic.progress.get(table) for topic in self._topics.values() if table in topic.target.tables
-        )
+        """Return how far a table has come; None for one that no pipeline has written yet."""
+        topic = next(topic for topic in self._topics.values() if table in topic.target.tables)
+        if table not in topic.progress and topic.batch.acquire(blocking=False):
+            # No batch has come since the start, and none may: there may be nothing new.
+            try:
+                if table_exists(self._spark, table):
+                    topic.progress[table] = spark_progress(self._spark, table)
+            finally:
+                topic.batch.release()
+        return topic.progress.get(table)
 
     # -- one batch ---------------------------------------------------------------------------------
 

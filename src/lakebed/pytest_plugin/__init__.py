@@ -35,8 +35,10 @@ from lakebed.pytest_plugin.hooks import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from lakebed.pytest_plugin.pipelines import cdc_pipeline
 
 __all__ = [
+    "cdc_pipeline",
     "debezium_client",
     "debezium_connector",
     "debezium_connectors",
