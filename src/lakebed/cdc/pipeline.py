@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ class Pipeline:
         )
         return (
             source.writeStream.foreachBatch(lambda batch, _: self._take_in(topic, batch))
-            .queryName(name)
+            # Unique, because another pipeline may read the same topic.
+            .queryName(f"{name} {uuid.uuid4().hex[:8]}")
             .option("checkpointLocation", f"{self._checkpoint}/{_UNSAFE.sub('_', name)}")
             .trigger(**trigger)
             .start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakebed.pytest_plugin.crash import lakebed_crash, postgres_connections
 from lakebed.pytest_plugin.fixtures import (
     debezium_client,
     debezium_connector,
@@ -48,11 +49,13 @@ __all__ = [
     "kafka_admin_client",
     "kafka_topic",
     "lakebed_clean_up",
+    "lakebed_crash",
     "lakebed_record",
     "lakebed_settings",
     "lakebed_stack",
     "lakebed_test_name",
     "postgres_connection",
+    "postgres_connections",
     "postgres_template",
     "pytest_addoption",
     "pytest_collection_finish",
