@@ -113,3 +113,7 @@ class PoisonMessage(LakebedError):
 
 class CleanUpIncomplete(LakebedError):
     """Something that a test made could not be removed."""
+
+
+class PipelineFailed(LakebedError):
+    """A pipeline cannot take in a change, or its query has ended with an error."""

@@ -1,32 +1,40 @@
 """From change topics into Delta and Iceberg tables, by key, with MERGE on Spark Structured Streaming.
 
-The state is Spark's checkpoint: which offsets went into which batch. A batch that is run again after a
-crash merges the same newest row for each key, so its effect is the same.
+One streaming query for each topic: they run side by side, and what one of them cannot take in does not stop
+the others. Each table records, in the commit that brings the data, how far it has come (`lakebed.cdc.progress`).
+So a batch that is run again, after a crash between two tables or with a checkpoint that was lost, has no effect
+on a table that has it already.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from lakebed.cdc.avro_types import field_conversion, key_fields, row_fields
+from lakebed.cdc.change_batch import look_at, rows_of
+from lakebed.cdc.lake_table import table_exists, write, write_progress
+from lakebed.cdc.progress import Progress, spark_progress
+from lakebed.cdc.topic_state import end_offsets, topic_id
+from lakebed.errors import LakebedError, PipelineFailed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
 
-# Confluent's wire format: a zero byte, four bytes of schema id, then Avro (Confluent documentation,
-# "Wire Format").
-_SCHEMA_ID = "conv(hex(substring({0}, 2, 4)), 16, 10)"
-_AVRO = "substring({0}, 6)"
-_TABLES_AT_ONCE = 4
-_OPERATION, _OFFSET = "_lakebed_op", "_lakebed_offset"
+# Side by side even on two cores: most of a small merge is waiting for the S3 store.
+TOPICS_AT_ONCE = 4
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+OnCommit = Callable[[str, Progress], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,14 @@ class Pipeline:
         bootstrap_servers: of Kafka.
         registry: where the topics' Avro schemas are.
         targets: which topic goes where.
-        checkpoint: a folder for Spark's checkpoint; the same one continues where it ended.
+        checkpoint: a folder for Spark's checkpoints; the same one continues where it ended.
+        on_commit: called after each commit with the table and how far it has come.
+
+    Attributes:
+        changes: how many changes it has taken in.
+
+    Raises:
+        ValueError: a topic or a table is named twice.
     """
 
     def __init__(
@@ -61,137 +76,242 @@ class Pipeline:
         registry: SchemaRegistryClient,
         targets: Sequence[Target],
         checkpoint: str,
+        *,
+        on_commit: OnCommit = lambda table, progress: None,
     ) -> None:
+        _refuse_twice("topic", [target.topic for target in targets])
+        _refuse_twice("table", [table for target in targets for table in target.tables])
+        self.targets = tuple(targets)
+        self.changes = 0
         self._spark = spark
         self._bootstrap_servers = bootstrap_servers
         self._registry = registry
-        self._targets = tuple(targets)
         self._checkpoint = checkpoint
-        self.changes = 0
+        self._on_commit = on_commit
+        self._turns = threading.BoundedSemaphore(TOPICS_AT_ONCE)
+        self._topics = {target.topic: _Topic(target) for target in targets}
+        self._lock = threading.Lock()
+
+    # -- running -----------------------------------------------------------------------------------
 
     def run_available(self) -> int:
-        """Bring everything that is in the topics now into the tables; return how many changes that was."""
+        """Bring everything that is in the topics now into the tables; return how many changes that was.
+
+        Raises:
+            PipelineFailed: of the first topic that failed; the others have been brought in.
+        """
         before = self.changes
+        ends = end_offsets(self._bootstrap_servers, list(self._topics))
+        waiting = [topic for topic in self._topics.values() if topic.has_more(ends[topic.target.topic])]
+        with ThreadPoolExecutor(max_workers=TOPICS_AT_ONCE) as pool:
+            for topic in waiting:
+                pool.submit(self._run_available, topic)
+        self.raise_if_failed()
+        return self.changes - before
+
+    def _run_available(self, topic: _Topic) -> None:
+        try:
+            topic.query = self._start(topic, {"availableNow": True})
+            topic.query.awaitTermination()
+        except Exception as error:  # told by `raise_if_failed`, as that of any other topic
+            topic.failure = topic.failure or _as_failure(topic.target.topic, error)
+
+    def start(self, *, trigger_seconds: float = 0.1) -> None:
+        """Bring changes in as they come, until `stop`; returns at once. Topics may appear later.
+
+        Args:
+            trigger_seconds: how often each topic is looked at.
+        """
+        for topic in self._topics.values():
+            topic.query = self._start(
+                topic, {"processingTime": f"{round(1000 * trigger_seconds)} milliseconds"}
+            )
+
+    def _start(self, topic: _Topic, trigger: dict[str, Any]) -> StreamingQuery:
+        topic.failure = None
+        topic.is_stopping = False
+        name = topic.target.topic
         source = (
             self._spark.readStream.format("kafka")
             .option("kafka.bootstrap.servers", self._bootstrap_servers)
-            .option("subscribe", ",".join(target.topic for target in self._targets))
+            # As a pattern, because a topic that is not there yet would be an error.
+            .option("subscribePattern", re.escape(name))
             .option("startingOffsets", "earliest")
             .load()
         )
-        query = (
-            source.writeStream.foreachBatch(self._merge_batch)
-            .option("checkpointLocation", self._checkpoint)
-            .trigger(availableNow=True)
+        return (
+            source.writeStream.foreachBatch(lambda batch, _: self._take_in(topic, batch))
+            # Unique, because another pipeline may read the same topic.
+            .queryName(f"{name} {uuid.uuid4().hex[:8]}")
+            .option("checkpointLocation", f"{self._checkpoint}/{_UNSAFE.sub('_', name)}")
+            .trigger(**trigger)
             .start()
         )
-        query.awaitTermination()
-        return self.changes - before
 
-    def _merge_batch(self, batch: DataFrame, batch_id: int) -> None:
-        # A tombstone repeats for log compaction what the delete before it said.
-        changes = batch.where("value IS NOT NULL").selectExpr(
-            "topic",
-            "key",
-            "value",
-            f"offset AS {_OFFSET}",
-            f"{_SCHEMA_ID.format('key')} AS key_schema",
-            f"{_SCHEMA_ID.format('value')} AS value_schema",
-        )
-        changes = changes.persist()
+    def stop(self) -> None:
+        """End what `start` began, after the batches that are under way."""
+        for topic in self._topics.values():
+            topic.is_stopping = True
+        for topic in self._topics.values():
+            with topic.batch:
+                # No batch is under way now; one that begins sees that it is to end.
+                pass
+            if topic.query is not None:
+                topic.query.stop()
+                topic.query = None
+
+    def raise_if_failed(self) -> None:
+        """Raise what ended a topic's query.
+
+        Raises:
+            PipelineFailed: with the topic and the cause; those of other topics stand in its text.
+        """
+        failures = [failure for topic in self._topics.values() if (failure := topic.failed()) is not None]
+        if failures:
+            first, *others = failures
+            if others:
+                first.seen += "".join(f"\nalso: {other}" for other in others)
+                raise type(first)(first.attempted, first.seen, first.remedy) from first
+            raise first
+
+    def progress(self, table: str) -> Progress | None:
+        """Return how far a table has come; None for one that no pipeline has written yet."""
+        topic = next(topic for topic in self._topics.values() if table in topic.target.tables)
+        if table not in topic.progress and topic.batch.acquire(blocking=False):
+            # No batch has come since the start, and none may: there may be nothing new.
+            try:
+                if table_exists(self._spark, table):
+                    topic.progress[table] = spark_progress(self._spark, table)
+            finally:
+                topic.batch.release()
+        return topic.progress.get(table)
+
+    # -- one batch ---------------------------------------------------------------------------------
+
+    def _take_in(self, topic: _Topic, batch: DataFrame) -> None:
+        with topic.batch, self._turns:
+            if topic.is_stopping:
+                raise PipelineFailed(f"take in topic {topic.target.topic!r}", "the pipeline is being stopped")
+            try:
+                changes = self._bring_into_tables(topic, batch)
+            except BaseException as error:
+                # The JVM would hand back only its text. What the tables hold now is not known.
+                topic.failure = _as_failure(topic.target.topic, error)
+                topic.progress.clear()
+                raise
+            with self._lock:
+                self.changes += changes
+
+    def _bring_into_tables(self, topic: _Topic, batch: DataFrame) -> int:
+        name = topic.target.topic
+        if topic.id is None:
+            topic.id = topic_id(self._bootstrap_servers, name)
+        spark = batch.sparkSession
+        # Tables that have come equally far get the same rows; they differ after a crash between two of them.
+        groups: dict[str, tuple[Progress, list[str]]] = {}
+        for table in topic.target.tables:
+            if table not in topic.progress:
+                topic.progress[table] = _recorded(spark, table, name, topic.id)
+            before = topic.progress[table] or Progress(name, topic.id)
+            groups.setdefault(before.to_json(), (before, []))[1].append(table)
+        changes = 0
+        for before, tables in groups.values():
+            changes = max(changes, self._bring_into(topic, batch, before, tables))
+        return changes
+
+    def _bring_into(self, topic: _Topic, batch: DataFrame, before: Progress, tables: Sequence[str]) -> int:
+        new, records = look_at(batch, before)
+        if not records.kinds:
+            return 0
+        spark = batch.sparkSession
+        persisted: list[DataFrame] = []
         try:
-            schemas = changes.groupBy("topic", "key_schema", "value_schema").count().collect()
-            with ThreadPoolExecutor(max_workers=_TABLES_AT_ONCE) as pool:
-                merges = []
-                for target in self._targets:
-                    ids = sorted(
-                        (int(row.key_schema), int(row.value_schema))
-                        for row in schemas
-                        if row.topic == target.topic
-                    )
-                    if ids:
-                        of_topic = changes.where(changes.topic == target.topic)
-                        merges.append(pool.submit(self._merge, of_topic, ids, target.tables))
-                for merge in merges:
-                    merge.result()
-            self.changes += sum(row["count"] for row in schemas)
-        finally:
-            changes.unpersist()
-
-    def _schema(self, schema_id: int) -> str:
-        text = self._registry.get_schema(schema_id).schema_str
-        assert text is not None
-        return text
-
-    def _merge(self, changes: DataFrame, ids: Iterable[tuple[int, int]], tables: Sequence[str]) -> None:
-        parts, keys = [], []
-        for key_id, value_id in ids:
-            keys = key_fields(json.loads(self._schema(key_id)))
-            parts.append(self._rows(changes.where(f"value_schema = {value_id}"), self._schema(value_id)))
-        rows = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts)
-        newest = f"row_number() OVER (PARTITION BY {_names(keys)} ORDER BY {_OFFSET} DESC) AS _newest"
-        rows = rows.selectExpr("*", newest).where("_newest = 1").drop("_newest", _OFFSET).persist()
-        try:
+            rows = rows_of(new, records, before, self._schema, persisted)
             for table in tables:
-                _ensure_table(rows.sparkSession, table, rows.drop(_OPERATION))
-                if rows.sparkSession.table(table).isEmpty():
-                    _append_rows(table, rows)
-                else:
-                    _merge_rows(table, rows, keys)
+                if rows is not None:
+                    write(spark, table, rows, topic.progress[table])
+                    topic.progress[table] = rows.progress
+                elif topic.progress[table] is not None:
+                    after = before.with_offsets(records.ends)
+                    write_progress(spark, table, after)
+                    topic.progress[table] = after
+                if (now := topic.progress[table]) is not None:
+                    self._on_commit(table, now)
         finally:
-            rows.unpersist()
+            for one in persisted:
+                one.unpersist()
+        return records.changes
 
-    @staticmethod
-    def _rows(changes: DataFrame, schema: str) -> DataFrame:
-        """Return each change's row, after it or, where it is a delete, before it; with operation, offset."""
-        from pyspark.sql.avro.functions import from_avro
-        from pyspark.sql.functions import expr
+    def _schema(self, schema_id: int) -> dict[str, Any]:
+        try:
+            text = self._registry.get_schema(schema_id).schema_str
+        except SchemaRegistryError as error:
+            raise PipelineFailed(
+                f"decode a record by the schema {schema_id} of the registry",
+                str(error),
+                "the record is no Avro of this registry, or its subject was deleted for good:"
+                " write the schema again with that id, or begin with a new topic",
+            ) from error
+        schema: dict[str, Any] = json.loads(text or "{}")
+        return schema
 
-        columns = row_fields(json.loads(schema))
-        events = changes.select(from_avro(expr(_AVRO.format("value")), schema).alias("event"), _OFFSET)
-        rows = events.selectExpr(
-            "coalesce(event.after, event.before) AS row", f"event.op AS {_OPERATION}", _OFFSET
+
+class _Topic:
+    """What a pipeline knows of one of its topics."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.id: str | None = None
+        self.query: StreamingQuery | None = None
+        self.failure: LakebedError | None = None
+        self.is_stopping = False
+        # Held while a batch is under way.
+        self.batch = threading.Lock()
+        self.progress: dict[str, Progress | None] = {}
+
+    def has_more(self, ends: dict[int, int]) -> bool:
+        """Whether there may be something that a table does not have."""
+        known = [self.progress.get(table) for table in self.target.tables]
+        return any(ends.values()) and not all(one is not None and one.has_reached(ends) for one in known)
+
+    def failed(self) -> LakebedError | None:
+        if self.failure is not None or self.query is None:
+            return self.failure
+        error = self.query.exception()
+        return None if error is None else _as_failure(self.target.topic, error)
+
+
+def _recorded(spark: SparkSession, table: str, topic: str, id_of_topic: str) -> Progress | None:
+    """Return how far a table has come.
+
+    Raises:
+        PipelineFailed: it was filled from another topic.
+    """
+    found = spark_progress(spark, table) if table_exists(spark, table) else None
+    if found is not None and (found.topic, found.topic_id) != (topic, id_of_topic):
+        was = "an earlier topic of that name" if found.topic == topic else f"topic {found.topic!r}"
+        raise PipelineFailed(
+            f"bring topic {topic!r} into {table}",
+            f"the table was filled from {was}, {found.describe()}",
+            "delete the table and the checkpoint, and let it be filled anew",
         )
-        converted = [
-            f"{field_conversion(kind, f'row.`{name}`')} AS `{name}`" for name, kind in columns.items()
-        ]
-        return rows.selectExpr(*converted, _OPERATION, _OFFSET)
+    return found
 
 
-def _names(columns: Iterable[str], prefix: str = "") -> str:
-    return ", ".join(f"{prefix}`{column}`" for column in columns)
+def _refuse_twice(what: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what} {', '.join(twice)} is named twice; a {what} may have one target only")
 
 
-def _ensure_table(spark: SparkSession, table: str, rows: DataFrame) -> None:
-    """Make the table, or give it the columns that the source has got since."""
-    columns: Mapping[str, str] = {field.name: field.dataType.simpleString() for field in rows.schema.fields}
-    provider = "delta" if table.startswith("delta.") else "iceberg"
-    definition = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {table} ({definition}) USING {provider}")
-    present = set(spark.table(table).columns)
-    added = ", ".join(f"`{name}` {kind}" for name, kind in columns.items() if name not in present)
-    if added:
-        spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({added})")
-
-
-def _append_rows(table: str, rows: DataFrame) -> None:
-    """Fill a table that has no rows, and so nothing to merge with."""
-    rows.where(f"{_OPERATION} != 'd'").drop(_OPERATION).writeTo(table).append()
-
-
-def _merge_rows(table: str, rows: DataFrame, keys: Sequence[str]) -> None:
-    columns = [name for name in rows.columns if name != _OPERATION]
-    same_key = " AND ".join(f"target.`{key}` = change.`{key}`" for key in keys)
-    assigned = ", ".join(f"`{name}` = change.`{name}`" for name in columns)
-    # The view belongs to the session of the batch, which is not the one the query was started in; tables are
-    # merged side by side, so each needs a view of its own.
-    view = f"_lakebed_changes_{uuid.uuid4().hex}"
-    rows.createOrReplaceTempView(view)
-    rows.sparkSession.sql(
-        f"MERGE INTO {table} AS target USING {view} AS change ON {same_key}"
-        f" WHEN MATCHED AND change.{_OPERATION} = 'd' THEN DELETE"
-        f" WHEN MATCHED THEN UPDATE SET {assigned}"
-        f" WHEN NOT MATCHED AND change.{_OPERATION} != 'd' THEN"
-        f" INSERT ({_names(columns)}) VALUES ({_names(columns, 'change.')})"
+def _as_failure(topic: str, error: BaseException) -> LakebedError:
+    if isinstance(error, LakebedError):
+        return error
+    lines = str(error).strip().splitlines()
+    # Java's trace says nothing that a reader of Python could use.
+    told = [line for line in lines if not line.startswith(("\tat ", "\t..."))]
+    return PipelineFailed(
+        f"take in topic {topic!r}",
+        "\n".join(told[:15]) or type(error).__name__,
+        "what came in before stays; correct the cause and run the pipeline again",
     )
-    rows.sparkSession.catalog.dropTempView(view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakebed.pytest_plugin.crash import lakebed_crash, postgres_connections
 from lakebed.pytest_plugin.events import change_events
 from lakebed.pytest_plugin.fixtures import (
     debezium_client,
@@ -36,8 +37,10 @@ from lakebed.pytest_plugin.hooks import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from lakebed.pytest_plugin.pipelines import cdc_pipeline
 
 __all__ = [
+    "cdc_pipeline",
     "change_events",
     "debezium_client",
     "debezium_connector",
@@ -48,11 +51,13 @@ __all__ = [
     "kafka_admin_client",
     "kafka_topic",
     "lakebed_clean_up",
+    "lakebed_crash",
     "lakebed_record",
     "lakebed_settings",
     "lakebed_stack",
     "lakebed_test_name",
     "postgres_connection",
+    "postgres_connections",
     "postgres_databases",
     "pytest_addoption",
     "pytest_collection_finish",

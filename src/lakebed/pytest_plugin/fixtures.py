@@ -12,7 +12,14 @@ import pytest
 
 from lakebed.errors import CleanUpIncomplete
 from lakebed.lifecycle import CleanUp
-from lakebed.pytest_plugin.hooks import DIAGNOSES, SERVICES, session_stack, settings_of
+from lakebed.pytest_plugin.hooks import (
+    CONNECTORS,
+    DIAGNOSES,
+    SERVICES,
+    session_stack,
+    settings_of,
+    take_turn,
+)
 from lakebed.services import postgres, s3, spark
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
@@ -43,6 +50,7 @@ def lakebed_settings(pytestconfig: pytest.Config) -> Settings:
 def lakebed_stack(pytestconfig: pytest.Config, lakebed_settings: Settings) -> SessionStack:
     """The stack of this session. `need("kafka")` returns its addresses when Kafka is healthy."""
     stack = session_stack(pytestconfig, lakebed_settings)
+    take_turn(pytestconfig)
     services: list[str] = pytestconfig.stash[SERVICES]
     stack.begin(services)
     with _shown(pytestconfig):
@@ -255,6 +263,7 @@ def debezium_connectors(
 
     def on_made(connector: Connector) -> None:
         request.node.stash[DIAGNOSES].append(_diagnosis(connector, postgres_connection.info.port))
+        request.node.stash[CONNECTORS].append(connector)
 
     return DebeziumConnectors(
         lakebed_stack, debezium_client, postgres_connection, lakebed_clean_up, marked, on_made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -24,6 +25,12 @@ STACK: pytest.StashKey[SessionStack] = pytest.StashKey()
 DIAGNOSES = pytest.StashKey[list[Any]]()
 CLOSE_ERROR = pytest.StashKey[str]()
 BEGINS_EARLY = pytest.StashKey[bool]()
+CONNECTORS = pytest.StashKey[list[Any]]()
+# Whether the test that runs wants the stack alone; None: it does not use it.
+ALONE: pytest.StashKey[bool | None] = pytest.StashKey()
+
+# Tests that use this fixture kill servers.
+CRASH_FIXTURE = "lakebed_crash"
 
 # Options with which it is not known before the end of the collection what will run, or nothing runs at all.
 _KEEP_FROM_BEGINNING_EARLY = (
@@ -185,16 +192,47 @@ def pytest_runtest_protocol(
     phases = item.config.stash[PHASES]
     if phases.state in (FixturePhase.INFRASTRUCTURE_READY, FixturePhase.MODULE_END):
         _move(item, FixturePhase.MODULE_START, str(_module(item)))
-    result = yield
+    item.config.stash[ALONE] = _wants_alone(item)
+    if STACK in item.config.stash or not _overrides_settings(item):
+        take_turn(item.config)
+    try:
+        result = yield
+    finally:
+        item.config.stash[ALONE] = None
+        stack = item.config.stash.get(STACK, None)
+        if stack is not None:
+            stack.give_up_turn()
     if _module(nextitem) != _module(item):
         _move(item, FixturePhase.MODULE_END, str(_module(item)))
     return result
+
+
+def _wants_alone(item: pytest.Item) -> bool | None:
+    """Whether a test must have the stack alone; None if it does not use it."""
+    names = getattr(item, "fixturenames", ())
+    if CRASH_FIXTURE in names:
+        return True
+    return False if "lakebed_stack" in names or asked_by(item) else None
+
+
+def take_turn(config: pytest.Config) -> None:
+    """Wait until the test that runs may use the stack: nobody else kills servers, or uses those it kills."""
+    from lakebed.config.settings import load_settings
+
+    alone = config.stash.get(ALONE, None)
+    if alone is None:
+        return
+    # Where there is no stack, the fixture lakebed_stack says why.
+    with contextlib.suppress(LakebedError, pytest.UsageError, OSError):
+        stack = config.stash.get(STACK, None) or session_stack(config, load_settings(settings_of(config)))
+        stack.take_turn(alone=alone)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The function-scoped fixtures are being made."""
     item.stash[DIAGNOSES] = []
+    item.stash[CONNECTORS] = []
     _move(item, FixturePhase.SETUP, item.nodeid)
 
 

@@ -22,8 +22,10 @@ from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import StackConnection, is_kept, open_stack
 from lakebed.stack.folders import NAME_OF_UP
 from lakebed.stack.ledger import Entry
+from lakebed.stack.ports import PortsByService
 from lakebed.stack.process import ProcessIdentity, last_lines
 from lakebed.stack.resources import FOLDER, check_kind, process_entry
+from lakebed.stack.turns import Turn
 
 
 class SessionStack:
@@ -57,6 +59,9 @@ class SessionStack:
         self._wanted: dict[str, None] = {}
         self._begun: frozenset[str] = frozenset()
         self._background: threading.Thread | None = None
+        self._killed: set[str] = set()
+        self._ports: PortsByService = {}
+        self._turn: Turn | None = None
 
     @property
     def cache(self) -> Path:
@@ -123,13 +128,51 @@ class SessionStack:
         started = time.monotonic()
         with self._lock:
             connection = self._open()
+            if self._killed:
+                # What a test has killed stays so until the test brings it back; the addresses do not change.
+                return Addresses(self._ports)
             self._begin_others(connection)
-            ports = connection.start(services, self.settings)
+            self._ports = ports = connection.start(services, self.settings)
             waited = time.monotonic() - started
             for service in services:
                 self.seconds_waited.setdefault(service, waited)
                 connection.connected(service)
         return Addresses(ports, self.settings.registry_credentials)
+
+    def kill(self, service: str) -> None:
+        """Kill a server with SIGKILL; nobody starts it again until this session brings it back, or ends."""
+        with self._lock:
+            self._open().kill(service)
+            self._killed.add(service)
+
+    def bring_back(self, service: str) -> None:
+        """Start a server that was killed, on its ports and with its data; return when it is healthy.
+
+        Raises:
+            LakebedError: it could not be started.
+        """
+        with self._lock:
+            connection = self._open()
+            connection.start([service], self.settings)
+            self._killed.discard(service)
+            connection.forget_connected(service)
+            connection.connected(service)
+
+    def killed(self) -> list[str]:
+        """Return the names of the servers that were killed and not brought back."""
+        return sorted(self._killed)
+
+    def take_turn(self, *, alone: bool) -> None:
+        """Wait until this session may use the stack: together with others, or alone, to kill its servers."""
+        folder = self.folder
+        if self._turn is None:
+            self._turn = Turn(folder)
+        self._turn.take(alone=alone)
+
+    def give_up_turn(self) -> None:
+        """Let the others go on."""
+        if self._turn is not None:
+            self._turn.give_up()
 
     def _begin_others(self, connection: StackConnection) -> None:
         """Begin what the background has not come to: the others must not wait for this one's health."""
@@ -210,5 +253,11 @@ class SessionStack:
         if self._background is not None:
             self._background.join()
         if self._connection is not None:
+            # What is removed now must be there: another session may have killed a server.
+            with contextlib.suppress(OSError):
+                self.take_turn(alone=False)
             connection, self._connection = self._connection, None
-            connection.close()
+            try:
+                connection.close()
+            finally:
+                self.give_up_turn()

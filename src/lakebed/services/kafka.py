@@ -51,6 +51,9 @@ def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
         "controller.quorum.append.linger.ms": 0,
         "auto.create.topics.enable": True,
         "delete.topic.enable": True,
+        # A broker that was killed may register again only when its last session is over: 9 s by default.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         # A deleted topic's files go at once; a hundred tests make many topics.
         "log.segment.delete.delay.ms": 0,
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,

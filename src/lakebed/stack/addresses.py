@@ -104,6 +104,16 @@ class Addresses:
             f"{part}.converter{name}": value for part in ("key", "value") for name, value in converter.items()
         }
 
+    def delta_storage_options(self) -> dict[str, str]:
+        """Return the `storage_options` with which delta-rs reaches the S3 store."""
+        return {
+            "AWS_ENDPOINT_URL": self.s3_endpoint,
+            "AWS_ACCESS_KEY_ID": s3.ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
+            "AWS_REGION": s3.REGION,
+            "AWS_ALLOW_HTTP": "true",
+        }
+
     def environment(self) -> dict[str, str]:
         """Return the variables an existing suite reads, for the services that run."""
         variables: dict[str, str] = {}

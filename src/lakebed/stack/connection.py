@@ -216,11 +216,25 @@ class StackConnection:
         """
         _refuse_left(self.request("remove", entries=entries)["left"])
 
+    def kill(self, *services: str) -> None:
+        """Kill servers with SIGKILL, and return when they are STOPPED.
+
+        Until this client starts them again, or ends, nobody else can: their `start` waits.
+
+        Raises:
+            UnknownService: listing the known ones.
+        """
+        self.request("kill", services=[service_named(name).name for name in services])
+
     def connected(self, service: str) -> None:
         """Tell that this client has used a service: the first client makes it RUNNING."""
         if service not in self._connected:
             self._connected.add(service)
             self.request("connected", service=service, client=self.client)
+
+    def forget_connected(self, service: str) -> None:
+        """Let the next `connected` count: the service was started anew."""
+        self._connected.discard(service)
 
     def status(self) -> dict[str, Any]:
         """Return the stack's state: see `lakebed status --json` in docs/cli.md."""

@@ -101,6 +101,20 @@ def end_process(identity: ProcessIdentity, ask: signal.Signals, patience_seconds
         psutil.wait_procs(family, timeout=patience_seconds)
 
 
+def kill_process(identity: ProcessIdentity, patience_seconds: float) -> None:
+    """Kill a process and its children at once, and return when they have ended. One that has is no error."""
+    process = identity.process()
+    if process is None:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        # A child of this process is waited for by whoever started it, and gets the exit code.
+        psutil.wait_procs(family[1:], timeout=patience_seconds)
+
+
 def resident_mb(identity: ProcessIdentity) -> int:
     """Return the resident memory of a process and its children, in MB; 0 when it has ended."""
     process = identity.process()

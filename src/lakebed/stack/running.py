@@ -13,7 +13,14 @@ from lakebed.lifecycle import ServiceLifecycle, ServiceState
 from lakebed.services import Place, Service
 from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.ports import holder_of, is_free
-from lakebed.stack.process import ProcessIdentity, end_process, last_lines, resident_mb, start_process
+from lakebed.stack.process import (
+    ProcessIdentity,
+    end_process,
+    kill_process,
+    last_lines,
+    resident_mb,
+    start_process,
+)
 from lakebed.waiting import wait_until
 
 STOP_PATIENCE_SECONDS = 15.0
@@ -198,6 +205,18 @@ class RunningService:
         with self._lock:
             if self.lifecycle.state is ServiceState.STOPPING:
                 self._change(lambda: self.lifecycle.terminated(reason=reason))
+
+    def kill(self) -> None:
+        """Kill the process and its children, as a crash would, and return when that is on record."""
+        if self._identity is None:
+            return
+        kill_process(self._identity, STOP_PATIENCE_SECONDS)
+        wait_until(
+            lambda: self.lifecycle.state is ServiceState.STOPPED,
+            f"the end of {self.service.name} to be noticed",
+            deadline_seconds=STOP_PATIENCE_SECONDS,
+            longest_pause_seconds=0.01,
+        )
 
     def _end(self) -> None:
         if self._identity is not None:

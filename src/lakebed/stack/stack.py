@@ -230,6 +230,16 @@ class Stack:
         self.running[service.name].start()
         self._on_healthy(service.name)
 
+    def kill(self, name: str) -> None:
+        """Kill a server with SIGKILL and return when it is STOPPED. One that does not run is no error.
+
+        Raises:
+            UnknownService: there is no such service.
+        """
+        running = self.running.get(service_named(name).name)
+        if running is not None:
+            running.kill()
+
     def stop(self, reason: str) -> list[LakebedError]:
         """Stop every service, those that need others first; goes on after a failure.
 

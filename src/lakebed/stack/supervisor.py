@@ -31,6 +31,7 @@ from lakebed.config.settings import Settings
 from lakebed.errors import LakebedError, StackFailed
 from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
+from lakebed.stack.plan import services_for
 from lakebed.stack.process import ProcessIdentity
 from lakebed.stack.resources import PROCESS, Left, Resources, check_kind
 from lakebed.stack.running import RunningService
@@ -43,7 +44,7 @@ Send = Callable[[Event], None]
 
 SUPERVISOR = "supervisor"
 # Raised whenever a request, an answer or a file in the stack's folder changes its meaning.
-PROTOCOL = 2
+PROTOCOL = 3
 FIRST_LEASE_SECONDS = 30.0
 _PEER_CHECK_SECONDS = 0.1
 
@@ -94,6 +95,9 @@ class Supervisor:
         self._ledger_lock = threading.Lock()
         # Held while things are removed at the end of a lease: tests that come meanwhile wait for it.
         self._cleaning = threading.Lock()
+        # By service that a client has killed, that client's lease: until it brings it back, nobody starts it.
+        self._killed: dict[str, Lease] = {}
+        self._back = threading.Condition(self._lock)
 
     def take_over(self) -> None:
         """Go on with the servers a killed supervisor has left; remove what its clients had made."""
@@ -160,6 +164,8 @@ class Supervisor:
                 last = not self._leases and not self.keep
                 last_tests = lease.tests and not any(other.tests for other in self._leases)
             try:
+                if not last:
+                    self._bring_back(lease)
                 lefts = self._remove_what_was_made(lease, last=last, last_tests=last_tests)
             finally:
                 if last:
@@ -205,10 +211,15 @@ class Supervisor:
             missing = self.stack.missing(services, request["ports"])
             return {"missing": [service.name for service in missing]}
         if name == "begin":
-            self.stack.ensure(services, request["ports"])
+            if not self._killed_of(services):
+                self.stack.ensure(services, request["ports"])
             return {}
         if name == "start":
+            self._wait_for_killed(lease, services, client_is_gone)
             return self._start(services, request["ports"], send, client_is_gone)
+        if name == "kill":
+            self._kill(lease, services)
+            return {}
         if name == "connected":
             self.stack.running[request["service"]].client_connected(request["client"])
             return {}
@@ -231,6 +242,41 @@ class Supervisor:
             self.ended.set()
             return {}
         raise StackFailed(f"answer the request {name!r}", "the supervisor does not know it")
+
+    def _kill(self, lease: Lease, services: list[str]) -> None:
+        with self._lock:
+            self._killed.update(dict.fromkeys(services, lease))
+        for service in services:
+            self.stack.kill(service)
+
+    def _killed_of(self, services: Iterable[str]) -> list[str]:
+        """Return those that are killed, of services and what they need."""
+        return [service.name for service in services_for(services) if service.name in self._killed]
+
+    def _wait_for_killed(self, lease: Lease, services: list[str], client_is_gone: Callable[[], bool]) -> None:
+        """Let the client that killed a server bring it back, and others wait until it has."""
+        with self._back:
+            while any(self._killed[name] is not lease for name in self._killed_of(services)):
+                if client_is_gone():
+                    raise BrokenPipeError("the client is gone")
+                self._back.wait(_PEER_CHECK_SECONDS)
+            for name in self._killed_of(services):
+                del self._killed[name]
+            self._back.notify_all()
+
+    def _bring_back(self, lease: Lease) -> None:
+        """Start again what a client has killed and not brought back, so that the others can go on."""
+        dead = [name for name, killer in self._killed.items() if killer is lease]
+        if not dead:
+            return
+        with self._back:
+            for name in dead:
+                del self._killed[name]
+            self._back.notify_all()
+        for start in self.stack.ensure(dead, {}):
+            error = start.exception()
+            if error is not None:
+                logger.error("%s", error)
 
     def _promise(self, lease: Lease, what: str, memory_mb: int) -> Event:
         with self._lock:

@@ -1,0 +1,102 @@
+"""What Kafka says of a topic: its id, where it ends, and the last thing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from lakebed.errors import PipelineFailed
+
+_SECONDS = 15.0
+_SHOWN_BYTES = 120
+
+
+@contextmanager
+def opened_consumer(bootstrap_servers: str) -> Iterator[Consumer]:
+    """Open a consumer that belongs to no group: it commits nothing and waits for nobody."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "lakebed-looks",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def topic_id(bootstrap_servers: str, topic: str) -> str:
+    """Return Kafka's id of a topic, which another one of the same name made later does not have."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    try:
+        description = admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS)
+    except KafkaException as error:
+        raise PipelineFailed(
+            f"look at topic {topic!r}", str(error.args[0]), "`lakebed logs kafka`"
+        ) from error
+    return str(description.topic_id)
+
+
+def end_offsets(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+    """Return, by topic and partition, the offset that the next record will get.
+
+    A topic that is not there has no partitions.
+
+    Raises:
+        PipelineFailed: Kafka does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    try:
+        known = admin.list_topics(timeout=_SECONDS).topics
+        asked = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            if topic in known
+            for partition in known[topic].partitions
+        ]
+        ends: dict[str, dict[int, int]] = {topic: {} for topic in topics}
+        if asked:
+            latest = OffsetSpec.latest()
+            for place, future in admin.list_offsets(dict.fromkeys(asked, latest)).items():
+                ends[place.topic][place.partition] = future.result(_SECONDS).offset
+    except KafkaException as error:
+        raise PipelineFailed(
+            "ask Kafka where the topics end", str(error.args[0]), "see whether Kafka runs: `lakebed status`"
+        ) from error
+    return ends
+
+
+def last_event(bootstrap_servers: str, topic: str) -> str:
+    """Return a line for a person on the newest record of a topic."""
+    try:
+        ends = end_offsets(bootstrap_servers, [topic])[topic]
+        if not ends:
+            return f"topic {topic!r} does not exist"
+        newest = []
+        with opened_consumer(bootstrap_servers) as consumer:
+            for partition, end in ends.items():
+                if end > 0:
+                    consumer.assign([TopicPartition(topic, partition, end - 1)])
+                    message = consumer.poll(_SECONDS)
+                    if message is not None and message.error() is None:
+                        newest.append((message.timestamp()[1], message))
+    except (KafkaException, PipelineFailed) as error:
+        return f"topic {topic!r}: no answer ({error})"
+    if not newest:
+        return f"topic {topic!r} is empty"
+    milliseconds, message = max(newest, key=lambda one: one[0])
+    at = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    kind = "a tombstone" if message.value() is None else f"{len(message.value())} bytes"
+    return (
+        f"topic {topic!r} ends at {', '.join(f'{p}:{end}' for p, end in sorted(ends.items()))}; its last event,"
+        f" partition {message.partition()} offset {message.offset()}, came at {at:%H:%M:%S.%f}: {kind},"
+        f" key {(message.key() or b'')[:_SHOWN_BYTES]!r}"
+    )

@@ -1,0 +1,131 @@
+"""Barriers: exact, and when they do not come, a diagnosis; a failure is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from pyiceberg.catalog import Catalog
+
+from lakebed.cdc.barrier import wait_for_barrier, wait_for_delta, wait_for_iceberg, wait_for_table
+from lakebed.cdc.topic_state import end_offsets, last_event, topic_id
+from lakebed.clients.connector import Connector
+from lakebed.errors import ConnectorFailed, DeadlinePassed, PipelineFailed
+from lakebed.stack.addresses import Addresses
+
+FAILING_TRANSFORMATION = {
+    "transforms": "broken",
+    "transforms.broken.type": "org.apache.kafka.connect.transforms.ValueToKey",
+    "transforms.broken.fields": "no_such_field",
+}
+
+Postgres = psycopg.Connection[Any]
+
+
+def test_all_that_was_committed_is_there(
+    postgres_connection: Postgres, debezium_connector: Connector, addresses: Addresses
+) -> None:
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    servers, topic = addresses.kafka_bootstrap_servers, debezium_connector.topic("orders")
+    prefix = debezium_connector.config.topic_prefix
+    positions = []
+    for count in range(1, 11):
+        postgres_connection.execute(
+            "INSERT INTO orders SELECT max(id) + 1 FROM (SELECT 0 UNION SELECT id FROM orders) known(id)"
+        )
+        positions.append(wait_for_barrier(postgres_connection, servers, prefix))
+        assert end_offsets(servers, [topic]) == {topic: {0: count}}
+    assert len(set(positions)) == 10
+
+
+def test_one_that_does_not_come_tells_the_state_of_connector_slot_and_topic(
+    postgres_connection: Postgres, debezium_connector: Connector, addresses: Addresses
+) -> None:
+    servers, prefix = addresses.kafka_bootstrap_servers, debezium_connector.config.topic_prefix
+    wait_for_barrier(postgres_connection, servers, prefix)
+    debezium_connector.client.pause(debezium_connector.name)
+    with pytest.raises(DeadlinePassed) as caught:
+        wait_for_barrier(
+            postgres_connection,
+            servers,
+            prefix,
+            deadline_seconds=0.5,
+            connector=debezium_connector,
+            explain=lambda: "and this",
+        )
+    assert "at log position" in caught.value.attempted
+    for told in ("state: PAUSED", "slot: active=", f"topic '{prefix}.message' ends at 0:1", "and this"):
+        assert told in caught.value.seen
+
+
+@pytest.mark.debezium(heartbeat_interval_ms=0, extra_config=FAILING_TRANSFORMATION)
+def test_a_failed_connector_ends_the_waiting_at_once(
+    postgres_connection: Postgres, debezium_connector: Connector, addresses: Addresses
+) -> None:
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    postgres_connection.execute("INSERT INTO orders VALUES (1)")
+    with pytest.raises(ConnectorFailed, match="no_such_field"):
+        wait_for_barrier(
+            postgres_connection,
+            addresses.kafka_bootstrap_servers,
+            debezium_connector.config.topic_prefix,
+            deadline_seconds=60,
+            connector=debezium_connector,
+        )
+
+
+def test_tables_that_no_pipeline_writes_are_told_with_the_last_event(
+    kafka_topic: str,
+    addresses: Addresses,
+    delta_table_path: str,
+    iceberg_catalog: Catalog,
+    iceberg_namespace: str,
+) -> None:
+    servers = addresses.kafka_bootstrap_servers
+    options = addresses.delta_storage_options()
+    identifier = f"{iceberg_namespace}.orders"
+    # Nothing in the topic is nothing to wait for.
+    assert wait_for_delta(delta_table_path, options, kafka_topic, servers) is None
+    assert wait_for_iceberg(iceberg_catalog, identifier, kafka_topic, servers) is None
+    assert wait_for_delta(delta_table_path, options, f"{kafka_topic}.not-there", servers) is None
+    assert last_event(servers, kafka_topic).endswith("is empty")
+    assert last_event(servers, f"{kafka_topic}.not-there").endswith("does not exist")
+    producer = Producer({"bootstrap.servers": servers})
+    producer.produce(kafka_topic, key=b"seven", value=b"7")
+    assert producer.flush(10) == 0
+    waits: list[Callable[[], object]] = [
+        lambda: wait_for_delta(delta_table_path, options, kafka_topic, servers, deadline_seconds=0.1),
+        lambda: wait_for_iceberg(iceberg_catalog, identifier, kafka_topic, servers, deadline_seconds=0.1),
+    ]
+    for wait in waits:
+        with pytest.raises(DeadlinePassed) as caught:
+            wait()
+        assert f"to hold topic '{kafka_topic}' up to 0:1" in caught.value.attempted
+        assert "nothing yet, or it is not there" in caught.value.seen
+        assert "key b'seven'" in caught.value.seen
+        assert "a pipeline" in caught.value.remedy
+
+
+def test_a_failed_pipeline_ends_the_waiting_at_once(kafka_topic: str, addresses: Addresses) -> None:
+    def check() -> None:
+        raise PipelineFailed("take in topic 'orders'", "a poison message")
+
+    with pytest.raises(PipelineFailed, match="a poison message"):
+        wait_for_table(
+            lambda: None,
+            "the table",
+            kafka_topic,
+            addresses.kafka_bootstrap_servers,
+            ends={0: 1},
+            check=check,
+        )
+
+
+def test_a_topic_of_the_same_name_is_another_one(kafka_topic: str, addresses: Addresses) -> None:
+    servers = addresses.kafka_bootstrap_servers
+    assert topic_id(servers, kafka_topic) == topic_id(servers, kafka_topic)
+    with pytest.raises(PipelineFailed, match="not-there"):
+        topic_id(servers, f"{kafka_topic}.not-there")
