@@ -260,6 +260,7 @@ def test_a_subject_that_was_deleted(
 
 INVALIDATED = """
     import pytest
+    from confluent_kafka import Consumer, TopicPartition
     from lakebed.clients.databases import drop_slot
     from lakebed.errors import ConnectorFailed
     from lakebed.waiting import wait_until
@@ -270,7 +271,10 @@ INVALIDATED = """
     }
 
     @pytest.mark.parametrize("reason", WAYS)
-    def test_a_slot_that_was_invalidated(postgres_connection, debezium_connector, debezium_client, reason):
+    def test_a_slot_that_was_invalidated(
+        lakebed_stack, postgres_connection, debezium_connector, debezium_client, reason
+    ):
+        kafka = lakebed_stack.need("kafka").kafka_bootstrap_servers
         name, slot = debezium_connector.name, debezium_connector.config.slot_name
         postgres = postgres_connection
         postgres.execute("CREATE TABLE orders (id int PRIMARY KEY)")
@@ -304,6 +308,10 @@ INVALIDATED = """
         debezium_client.reset_offsets(name)
         debezium_connector.resume(postgres)
         debezium_connector.wait_until_acknowledged(postgres)
+        # One change before, and both rows after.
+        consumer = Consumer({"bootstrap.servers": kafka, "group.id": name})
+        assert consumer.get_watermark_offsets(TopicPartition(debezium_connector.topic("orders"), 0)) == (0, 3)
+        consumer.close()
 """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from lakebed.clients.connector import Connector
 from lakebed.clients.debezium import DebeziumClient
@@ -60,6 +61,27 @@ def test_offsets_are_read_altered_and_reset_while_it_is_stopped(
     # Without offsets it begins anew, with a snapshot.
     debezium_client.wait_until_streaming(name, debezium_connector.config.slot_name, postgres_connection)
     assert [event["op"] for event in events_until_now(debezium_connector, "orders")] == ["c", "r"]
+
+
+def test_acknowledged_means_that_every_row_of_a_bulk_is_in_the_topic(
+    debezium_connector: Connector,
+    postgres_connection: psycopg.Connection[Any],
+    addresses: Addresses,
+) -> None:
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY, note text)")
+    consumer = Consumer({"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "end-of-orders"})
+    topic = TopicPartition(debezium_connector.topic("orders"), 0)
+    try:
+        # So many that they go to Kafka in many batches, which what is in other topics overtakes.
+        for rows in (10_000, 20_000):
+            postgres_connection.execute(
+                "INSERT INTO orders SELECT id, repeat('x', 200) FROM generate_series(%s::int, %s::int) id",
+                [rows - 9_999, rows],
+            )
+            debezium_connector.wait_until_acknowledged(postgres_connection)
+            assert consumer.get_watermark_offsets(topic, timeout=10) == (0, rows)
+    finally:
+        consumer.close()
 
 
 def test_one_task_is_restarted_and_goes_on_where_it_was(

@@ -16,7 +16,14 @@ from lakebed.clients.notifications import (
     wait_for_notification,
     wait_for_snapshot,
 )
-from lakebed.clients.signals import pause_snapshot, resume_snapshot, start_snapshot, stop_snapshot
+from lakebed.clients.signals import (
+    pause_snapshot,
+    resume_snapshot,
+    send_signal_through_kafka,
+    signal_settings,
+    start_snapshot,
+    stop_snapshot,
+)
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectRefused, SnapshotFailed
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
@@ -121,3 +128,20 @@ def test_the_rows_of_the_first_snapshot_are_counted_with_avro_too(
         connector, addresses.kafka_bootstrap_servers, registry=schema_registry_client
     )
     assert rows == {"public.orders": 1000, "public.notes": 0}
+
+
+def test_a_signal_through_a_topic(
+    orders: psycopg.Connection[Any], debezium_connectors: DebeziumConnectors, addresses: Addresses
+) -> None:
+    kafka, prefix = addresses.kafka_bootstrap_servers, orders.info.dbname
+    connector = debezium_connectors(
+        signals=True, snapshot_mode=SnapshotMode.NEVER, extra_config=signal_settings(prefix, kafka)
+    )
+    data = {"type": "INCREMENTAL", "data-collections": ["public.orders"]}
+    snapshot = send_signal_through_kafka(connector, "execute-snapshot", data)
+    assert wait_for_snapshot(connector, orders, kafka, snapshot) == {"public.orders": 1000}
+
+
+def test_a_connector_without_that_topic_says_how_to_get_it(debezium_connector: Connector) -> None:
+    with pytest.raises(ConnectRefused, match="bootstrap_servers"):
+        send_signal_through_kafka(debezium_connector, "log", {"message": "here"})

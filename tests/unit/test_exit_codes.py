@@ -15,6 +15,8 @@ _CODES = {
     "LakebedError": 1,
     "ConnectorFailed": 1,
     "ConnectRefused": 1,
+    "NeverStreams": 1,
+    "SnapshotFailed": 1,
     "CleanUpIncomplete": 1,
     "UnknownService": 2,
     "SettingsInvalid": 2,

@@ -12,18 +12,36 @@ from typing import TYPE_CHECKING, Any
 
 from lakebed.clients.connector import Connector
 from lakebed.clients.notifications import notification_settings
-from lakebed.errors import ConnectRefused
+from lakebed.errors import ConnectRefused, LakebedError
 
 if TYPE_CHECKING:
     import psycopg
 
 SIGNAL_TABLE = "public.debezium_signal"
 _TABLE = "signal.data.collection"
+_TOPIC = "signal.kafka.topic"
+_KAFKA_SECONDS = 30.0
+_KAFKA = "signal.kafka.bootstrap.servers"
 
 
-def signal_settings(topic_prefix: str) -> dict[str, str]:
-    """Return the settings, for `extra_config`, of a connector that takes signals, and tells of snapshots."""
+def signal_settings(topic_prefix: str, bootstrap_servers: str | None = None) -> dict[str, str]:
+    """Return the settings, for `extra_config`, of a connector that takes signals, and tells of snapshots.
+
+    Args:
+        topic_prefix: of the connector.
+        bootstrap_servers: of Kafka, for one that takes signals from a topic too, `<prefix>.signals`.
+    """
+    from_kafka = {
+        "signal.enabled.channels": "source,kafka",
+        _TOPIC: f"{topic_prefix}.signals",
+        _KAFKA: bootstrap_servers or "",
+        # Debezium's default would have all connectors share one group.
+        "signal.kafka.groupId": f"{topic_prefix}.signals",
+        "signal.kafka.poll.timeout.ms": "10",
+        "signal.consumer.auto.offset.reset": "earliest",
+    }
     return {
+        **({} if bootstrap_servers is None else from_kafka),
         _TABLE: SIGNAL_TABLE,
         # Debezium's default looks for signals every 5 s.
         "signal.poll.interval.ms": "20",
@@ -65,6 +83,38 @@ def send_signal(
     signal_id = uuid.uuid4().hex
     statement = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(sql.Identifier(*table.split(".")))
     postgres.execute(statement, [signal_id, kind, json.dumps(data)])
+    return signal_id
+
+
+def send_signal_through_kafka(connector: Connector, kind: str, data: Mapping[str, Any]) -> str:
+    """Send a signal through a topic and return its id: for whoever may not write into the database.
+
+    Args:
+        connector: made with `signal_settings(topic_prefix, bootstrap_servers)`.
+        kind: such as "execute-snapshot".
+        data: what it takes.
+
+    Raises:
+        ConnectRefused: the connector takes no signals from a topic.
+        LakebedError: Kafka did not take it in time.
+    """
+    from confluent_kafka import Producer
+
+    settings = connector.config.extra_config
+    topic = settings.get(_TOPIC)
+    if topic is None:
+        raise ConnectRefused(
+            f"send signal {kind!r} to connector {connector.name!r} through Kafka",
+            f"its configuration has no {_TOPIC}",
+            "add `signal_settings(topic_prefix, bootstrap_servers)` to its extra_config",
+        )
+    signal_id = uuid.uuid4().hex
+    content = json.dumps({"id": signal_id, "type": kind, "data": data})
+    producer = Producer({"bootstrap.servers": settings[_KAFKA]})
+    # Debezium takes those whose key is its topic prefix.
+    producer.produce(topic, content, key=connector.config.topic_prefix)
+    if producer.flush(_KAFKA_SECONDS):
+        raise LakebedError(f"send signal {kind!r} into topic {topic!r}", "Kafka did not take it in time")
     return signal_id
 
 
