@@ -99,8 +99,8 @@ class Connector:
 
     def wait_until_acknowledged(
         self, postgres: psycopg.Connection[Any], *, deadline_seconds: float = 60.0
-    ) -> None:
-        """Wait until Kafka has acknowledged every captured change that was committed before the call.
+    ) -> str:
+        """The barrier: wait until Kafka has acknowledged every captured change committed before the call.
 
         Debezium confirms to its slot what Connect has committed, and Connect commits only what Kafka has
         acknowledged without a gap (Kafka, `SubmittedRecords`). That an event is in one topic says nothing of
@@ -111,12 +111,18 @@ class Connector:
             postgres: a connection in autocommit mode to the database it captures.
             deadline_seconds: how long to wait.
 
+        Returns:
+            The position in PostgreSQL's log up to which that is, such as "0/16B3748".
+
         Raises:
             ConnectorFailed: with the task's trace; or its publication is gone, which PostgreSQL 18 and
                 Debezium pass over in silence.
+            ConnectRefused: there is no such connector.
             DeadlinePassed: with a diagnosis.
         """
-        wait_until_acknowledged(self.client, self.name, self.config.slot_name, postgres, deadline_seconds)
+        position = wait_until_acknowledged(
+            self.client, self.name, self.config.slot_name, postgres, deadline_seconds
+        )
         publication = self.config.publication_name
         if (
             postgres.execute("SELECT FROM pg_publication WHERE pubname = %s", [publication]).fetchone()
@@ -128,6 +134,7 @@ class Connector:
                 "create the publication again, and take a snapshot of what was missed"
                 " (`lakebed.clients.signals.start_snapshot`)",
             )
+        return position
 
 
 def connect_to_stream(connector: Connector, postgres: psycopg.Connection[Any]) -> None:

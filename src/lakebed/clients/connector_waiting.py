@@ -31,7 +31,10 @@ _WHY_LOST = (
     "SELECT coalesce(to_jsonb(slot) ->> 'invalidation_reason', wal_status) FROM pg_replication_slots slot"
     " WHERE slot_name = %s AND wal_status = 'lost'"
 )
-_IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s FROM pg_replication_slots WHERE slot_name = %s"
+# Nobody else's messages begin like this.
+MESSAGE_PREFIX = "lakebed"
+_FLUSHED_SINCE = 170000
+_IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
 
 
 def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
@@ -160,18 +163,21 @@ def wait_until_acknowledged(
     slot_name: str,
     postgres: psycopg.Connection[Any],
     deadline_seconds: float,
-) -> None:
+) -> str:
     """See `Connector.wait_until_acknowledged`."""
-    message = "SELECT pg_logical_emit_message(false, 'lakebed', 'acknowledged?'::text)"
-    row = postgres.execute(message).fetchone()
-    assert row is not None
-    position: str = row[0]
+    position = _write_message(postgres)
 
     def is_acknowledged() -> bool:
         confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
         if confirmed is not None and confirmed[0]:
             return True
-        status = client.status(name)
+        try:
+            status = client.status(name)
+        except ConnectRefused as error:
+            # A worker that is restarted comes back, a connector that was deleted does not.
+            if error.seen.startswith("HTTP 404"):
+                raise
+            return False
         if client.lifecycle(name).state is ConnectorState.FAILED:
             raise connector_failed(status)
         return False
@@ -181,7 +187,21 @@ def wait_until_acknowledged(
         f"Kafka to acknowledge everything up to log position {position} of slot {slot_name!r}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.02,
-        ignore=(ConnectRefused,),
         explain=lambda: diagnose(client, name, postgres, slot_name),
         remedy="see whether the connector still streams: `debezium_client.status(name)`",
     )
+    return position
+
+
+def _write_message(postgres: psycopg.Connection[Any]) -> str:
+    """Write a message into the log, so that there is something to acknowledge, and return where it begins.
+
+    It is flushed at once: a message that belongs to no transaction waits for `wal_writer_delay` otherwise,
+    200 ms (PostgreSQL documentation, "System Administration Functions", `pg_logical_emit_message`).
+    """
+    row = postgres.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    flushed = postgres.info.server_version >= _FLUSHED_SINCE
+    arguments = "false, %s, ''::bytea, true" if flushed else "true, %s, ''::bytea"
+    postgres.execute(f"SELECT pg_logical_emit_message({arguments})".encode(), [MESSAGE_PREFIX])
+    return str(row[0])

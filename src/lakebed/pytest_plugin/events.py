@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,14 +70,13 @@ class ChangeEvents:
                 not follow the log.
             DeadlinePassed: the connector did not bring everything in time; with its state and trace.
         """
-        from lakebed.cdc.acknowledgement import describe, wait_until_acknowledged
         from lakebed.cdc.reading import change_events as read
 
         connector, topic = self._find(topic, connector)
         _refuse_without_log(connector)
         kafka = self._stack.need("kafka").kafka_bootstrap_servers
         database = self._database(connector)
-        wait_until_acknowledged(database, connector, deadline_seconds=deadline_seconds)
+        connector.wait_until_acknowledged(database, deadline_seconds=deadline_seconds)
         decoder = self._decoder(connector)
         decoder.refresh()
         return read(
@@ -88,7 +86,7 @@ class ChangeEvents:
             after=after,
             on_poison=on_poison,
             deadline_seconds=deadline_seconds,
-            explain=functools.partial(describe, connector),
+            explain=connector.describe,
         )
 
     def decoder(self, connector: Connector) -> EventDecoder:
@@ -134,6 +132,10 @@ class ChangeEvents:
     def _database(self, connector: Connector) -> psycopg.Connection[Any]:
         """Return a connection beside the test's, which may be in a transaction or broken."""
         name = connector.config.database_dbname
+        if name in self._databases and not _answers(self._databases[name]):
+            # The server was killed and is back.
+            del self._databases[name]
+            self._decoders.clear()
         if name not in self._databases:
             port = self._stack.need("postgres").postgres_port
             self._databases[name] = self._resources.enter_context(postgres.connect(port, name))
@@ -161,6 +163,16 @@ def _refuse_without_log(connector: Connector) -> None:
             "it has snapshot.mode=initial_only: it ends with its snapshot and does not follow the log",
             "use another mode, or read what is there with `lakebed.cdc.reading.change_events`",
         )
+
+
+def _answers(connection: psycopg.Connection[Any]) -> bool:
+    import psycopg
+
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture
