@@ -411,7 +411,7 @@ def test_a_paused_connector_is_an_error_with_its_state_when_the_time_is_up(
 ) -> None:
     postgres_connection.execute("CREATE TABLE notes (id int PRIMARY KEY)")
     debezium_connector.client.pause(debezium_connector.name)
-    with pytest.raises(DeadlinePassed, match=r"(?s)to acknowledge the events.*state: PAUSED"):
+    with pytest.raises(DeadlinePassed, match=r"(?s)to acknowledge everything.*state: PAUSED"):
         change_events("notes", deadline_seconds=1)
 
 
