@@ -16,6 +16,7 @@ _CODES = {
     "ConnectorFailed": 1,
     "ConnectRefused": 1,
     "CleanUpIncomplete": 1,
+    "PipelineFailed": 1,
     "UnknownService": 2,
     "SettingsInvalid": 2,
     "PortTaken": 3,

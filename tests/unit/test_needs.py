@@ -26,7 +26,7 @@ def needed(pytester: pytest.Pytester, *tests: str) -> list[str]:
 
 
 def test_every_fixture_of_the_contract_has_its_services() -> None:
-    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors"}
+    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors", "cdc_pipeline"}
 
 
 def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> None:
@@ -43,6 +43,7 @@ def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> N
         ("iceberg_namespace", ["s3", "iceberg-rest"]),
         ("debezium_connector", ["postgres", "kafka", "connect"]),
         ("schema_registry_client", ["schema-registry"]),
+        ("cdc_pipeline", ["postgres", "kafka", "connect", "schema-registry", "s3"]),
     ],
 )
 def test_a_fixture_brings_its_services_and_no_other(

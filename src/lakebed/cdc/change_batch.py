@@ -149,7 +149,7 @@ def _refuse_json(records: Records, topic: str) -> None:
             raise PipelineFailed(
                 f"read topic {topic!r}",
                 f"partition {kind.partition} has {kind.records} records that are not Avro with a schema's"
-                f" id in front, the last at offset {kind.highest}; JSON does not say which types its values have",
+                f" id in front, the last at offset {kind.highest}; JSON does not say which types it has",
                 "let the connector write Avro: `@pytest.mark.debezium(avro=True)`, or"
                 " `extra_config=addresses.avro_converter()`",
             )
