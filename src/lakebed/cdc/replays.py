@@ -1,10 +1,11 @@
 """Change events that stand in a topic twice, and how they are known.
 
-When Connect is killed, it sends again what it had sent since it last wrote its offsets down. Those records get
-higher offsets: by offset alone, a table would go back in time and come forward again. What tells them is the
-log position (Debezium documentation, "PostgreSQL connector", field `sequence` of `source`: position of the last
-commit before, position of the change). Changes are delivered in its order, so one that is behind, and not
-beyond all others, was there before. Rows of a whole snapshot have no position; they begin that order anew.
+When Connect is killed, it sends again what it had sent since it last wrote its offsets down. Those records
+get higher offsets: by offset alone, a table would go back in time and come forward again. What tells them is
+the log position (Debezium documentation, "PostgreSQL connector", field `sequence` of `source`: position of
+the last commit before, position of the change). Changes are delivered in its order, so one that is behind,
+and not beyond all others, was there before. Rows of a whole snapshot have no position; they begin that order
+anew.
 """
 
 from __future__ import annotations
