@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -56,7 +57,7 @@ class Lake:
             ("Iceberg", iceberg_rows(self.catalog, self.iceberg)),
         ):
             assert_same_rows(source, rows, [key], ("PostgreSQL", name))
-        return source.num_rows
+        return int(source.num_rows)
 
     def effects(self) -> dict[str, int]:
         """By kind, how many changes the Delta table's change data feed has."""
@@ -124,11 +125,10 @@ def test_every_kind_of_change_arrives_and_is_recorded(
     postgres_connection: Postgres, pipeline: CdcPipeline, lake: Lake
 ) -> None:
     execute = postgres_connection.execute
+    execute("CREATE TABLE orders (id int PRIMARY KEY, item text, price float8, at timestamptz, day date)")
     execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, item text, price double precision, at timestamptz, day date)"
-    )
-    execute(
-        "INSERT INTO orders SELECT id, 'item ' || id, id / 4.0, now(), current_date FROM generate_series(1, 100) id"
+        "INSERT INTO orders SELECT id, 'item ' || id, id / 4.0, now(), current_date"
+        " FROM generate_series(1, 100) id"
     )
     assert pipeline.run_available() == 100
     assert lake.check() == 100
@@ -225,15 +225,17 @@ def test_a_crash_between_two_tables_is_made_good(
 
     postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY, paid boolean)")
     postgres_connection.execute("INSERT INTO orders SELECT id, false FROM generate_series(1, 20) id")
-    both = {"delta": lake.delta, "iceberg": lake.iceberg}
-    cdc_pipeline(debezium_connector, "orders", **both).run_available()
+    new = functools.partial(
+        cdc_pipeline, debezium_connector, "orders", delta=lake.delta, iceberg=lake.iceberg
+    )
+    new().run_available()
     postgres_connection.execute("UPDATE orders SET paid = true WHERE id <= 5")
-    broken = cdc_pipeline(debezium_connector, "orders", **both, on_commit=crash)
+    broken = new(on_commit=crash)
     with pytest.raises(PipelineFailed, match="as if it had been killed here"):
         broken.run_available()
     postgres_connection.execute("DELETE FROM orders WHERE id > 15")
     # Iceberg gets both batches, Delta only what it has not.
-    cdc_pipeline(debezium_connector, "orders", **both, checkpoint=broken.checkpoint).run_available()
+    new(checkpoint=broken.checkpoint).run_available()
     assert lake.check() == 15
     assert lake.effects() == {"insert": 20, "update_preimage": 5, "update_postimage": 5, "delete": 5}
 

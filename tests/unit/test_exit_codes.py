@@ -18,6 +18,7 @@ _CODES = {
     "NeverStreams": 1,
     "SnapshotFailed": 1,
     "CleanUpIncomplete": 1,
+    "PipelineFailed": 1,
     "UnknownService": 2,
     "SettingsInvalid": 2,
     "PortTaken": 3,

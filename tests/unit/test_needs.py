@@ -26,7 +26,8 @@ def needed(pytester: pytest.Pytester, *tests: str) -> list[str]:
 
 
 def test_every_fixture_of_the_contract_has_its_services() -> None:
-    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, "debezium_connectors", "change_events"}
+    more = {"debezium_connectors", "change_events", "cdc_pipeline"}
+    assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, *more}
 
 
 def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> None:
@@ -43,6 +44,7 @@ def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> N
         ("iceberg_namespace", ["s3", "iceberg-rest"]),
         ("debezium_connector", ["postgres", "kafka", "connect"]),
         ("schema_registry_client", ["schema-registry"]),
+        ("cdc_pipeline", ["postgres", "kafka", "connect", "schema-registry", "s3"]),
     ],
 )
 def test_a_fixture_brings_its_services_and_no_other(

@@ -17,7 +17,7 @@ import psycopg
 from confluent_kafka import Consumer
 
 from lakebed.cdc.progress import Progress, delta_progress, iceberg_progress
-from lakebed.cdc.topic_state import end_offsets, last_event
+from lakebed.cdc.topic_state import end_offsets, last_event, shown_ends
 from lakebed.clients.databases import describe_slot
 from lakebed.clients.debezium import connector_failed
 from lakebed.errors import ConnectRefused
@@ -129,7 +129,7 @@ def wait_for_table(
         bootstrap_servers: of Kafka.
         ends: by partition, the offset to come to; None for the present ends of the topic.
         deadline_seconds: how long to wait.
-        check: called meanwhile; raises if there is nothing to wait for any more, as when the pipeline has failed.
+        check: called meanwhile; raises if there is nothing to wait for any more: the pipeline has failed.
         explain: what to add to the error.
 
     Returns:
@@ -155,7 +155,7 @@ def wait_for_table(
 
     wait_until(
         has_come,
-        f"{table} to hold topic {topic!r} up to {', '.join(f'{p}:{end}' for p, end in sorted(wanted.items()))}",
+        f"{table} to hold topic {topic!r} up to {shown_ends(wanted)}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.05,
         explain=diagnosis,

@@ -1,23 +1,25 @@
-"""From the records of one change topic to rows: decoded, without replays, the newest one of each key.
-
-When Connect is killed, it sends again what it had sent since it last wrote its offsets down. Those records
-stand in the topic twice, the second time at higher offsets: by offset alone, a table would go back in time and
-come forward again. What tells them is the log position (Debezium documentation, "PostgreSQL connector", field
-`sequence` of `source`: position of the last commit before, position of the change): changes are delivered in
-its order, so one that is behind, and not beyond all others, was there before. Rows of a whole snapshot have no
-position of their own, and begin that order anew.
-"""
+"""From the records of one change topic to rows: decoded, without replays, the newest one of each key."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from lakebed.cdc.avro_types import field_conversion, key_fields, row_fields
-from lakebed.cdc.progress import PartitionProgress, Progress
+from lakebed.cdc.progress import Progress
+from lakebed.cdc.replays import (
+    COMMIT_LSN,
+    IDENTITY,
+    LSN,
+    OFFSET,
+    OPERATION,
+    PARTITION,
+    SNAPSHOT,
+    without_replays,
+)
 from lakebed.errors import PipelineFailed
 
 if TYPE_CHECKING:
@@ -33,13 +35,7 @@ _AVRO = "substring({0}, 6)"
 _UNAVAILABLE = "__debezium_unavailable_value"
 UNAVAILABLE = {"string": f"'{_UNAVAILABLE}'", "binary": f"CAST('{_UNAVAILABLE}' AS binary)"}
 
-OPERATION = "_lakebed_op"
-_OFFSET, _PARTITION = "_lakebed_offset", "_lakebed_partition"
-# A row of a whole snapshot; any other has the position and the identity.
-_SNAPSHOT, _IDENTITY = "_lakebed_snapshot", "_lakebed_identity"
-_COMMIT_LSN, _LSN = "_lakebed_commit_lsn", "_lakebed_lsn"
-_META = (OPERATION, _OFFSET, _PARTITION, _SNAPSHOT, _IDENTITY, _COMMIT_LSN, _LSN)
-_POSITION = f"struct({_COMMIT_LSN} AS commit_lsn, {_LSN} AS lsn)"
+_META = (OPERATION, OFFSET, PARTITION, SNAPSHOT, IDENTITY, COMMIT_LSN, LSN)
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,8 @@ class Records:
     """What there is in a batch of one topic, found out without decoding it.
 
     Attributes:
-        kinds: rows with `partition`, `key_schema`, `value_schema`, `records`, `highest` (offset), `tombstones`.
+        kinds: rows with `partition`, `key_schema`, `value_schema`, `is_keyless`, `is_tombstone`,
+            `records` (how many), `highest` (offset).
     """
 
     kinds: Sequence[Row]
@@ -136,9 +133,9 @@ def rows_of(
     key = tuple(keys[-1]) if keys else ()
     events = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts).persist()
     persisted.append(events)
-    partitions = events.groupBy(_PARTITION).agg(*_aggregates(events)).collect()
+    partitions = events.groupBy(PARTITION).agg(*_aggregates(events)).collect()
     _refuse_without_key(partitions, before.topic)
-    progress, fresh = _without_replays(events, partitions, before, records.ends, persisted)
+    progress, fresh = without_replays(events, partitions, before, records.ends, persisted)
     rows = _newest(fresh, partitions, key, progress)
     persisted.append(rows.rows)
     return rows
@@ -151,8 +148,8 @@ def _refuse_json(records: Records, topic: str) -> None:
         ):
             raise PipelineFailed(
                 f"read topic {topic!r}",
-                f"partition {kind.partition} has {kind.records} records that are not Avro with a schema's id in"
-                f" front, the last at offset {kind.highest}; JSON does not say which types its values have",
+                f"partition {kind.partition} has {kind.records} records that are not Avro with a schema's"
+                f" id in front, the last at offset {kind.highest}; JSON does not say which types it has",
                 "let the connector write Avro: `@pytest.mark.debezium(avro=True)`, or"
                 " `extra_config=addresses.avro_converter()`",
             )
@@ -176,16 +173,16 @@ def _decoded(records: DataFrame, schema: dict[str, Any], topic: str) -> DataFram
         "partition",
     )
     is_snapshot = "event.op = 'r' AND coalesce(event.source.snapshot, '') != 'incremental'"
-    sequence = "from_json(event.source.sequence, 'array<string>')"
+    commit_lsn = "CAST(from_json(event.source.sequence, 'array<string>')[0] AS bigint)"
     events = events.selectExpr(
         "coalesce(event.after, event.before) AS row",
         f"event.op AS {OPERATION}",
-        f"offset AS {_OFFSET}",
-        f"partition AS {_PARTITION}",
-        f"{is_snapshot} AS {_SNAPSHOT}",
-        f"concat(event.op, ' ', hex(xxhash64(key))) AS {_IDENTITY}",
-        f"CASE WHEN {is_snapshot} THEN 0 ELSE coalesce(CAST({sequence}[0] AS bigint), 0) END AS {_COMMIT_LSN}",
-        f"CASE WHEN {is_snapshot} THEN 0 ELSE coalesce(event.source.lsn, 0) END AS {_LSN}",
+        f"offset AS {OFFSET}",
+        f"partition AS {PARTITION}",
+        f"{is_snapshot} AS {SNAPSHOT}",
+        f"concat(event.op, ' ', hex(xxhash64(key))) AS {IDENTITY}",
+        f"CASE WHEN {is_snapshot} THEN 0 ELSE coalesce({commit_lsn}, 0) END AS {COMMIT_LSN}",
+        f"CASE WHEN {is_snapshot} THEN 0 ELSE coalesce(event.source.lsn, 0) END AS {LSN}",
         "key IS NULL AND event.op != 't' AS is_without_key",
     )
     converted = [f"{field_conversion(kind, f'row.`{name}`')} AS `{name}`" for name, kind in columns.items()]
@@ -206,11 +203,11 @@ def _aggregates(events: DataFrame) -> list[Any]:
     from pyspark.sql.functions import expr
 
     return [
-        expr(f"max(CASE WHEN {_SNAPSHOT} THEN {_OFFSET} END) AS snapshot_offset"),
-        expr(f"max(CASE WHEN {OPERATION} = 't' THEN {_OFFSET} END) AS truncated_at"),
-        expr(f"bool_or(NOT {_SNAPSHOT}) AS is_streamed"),
+        expr(f"max(CASE WHEN {SNAPSHOT} THEN {OFFSET} END) AS snapshot_offset"),
+        expr(f"max(CASE WHEN {OPERATION} = 't' THEN {OFFSET} END) AS truncated_at"),
+        expr(f"bool_or(NOT {SNAPSHOT}) AS is_streamed"),
         expr(f"bool_or({_unavailable(events)}) AS has_unavailable"),
-        expr("max(CASE WHEN is_without_key THEN " + _OFFSET + " END) AS without_key"),
+        expr("max(CASE WHEN is_without_key THEN " + OFFSET + " END) AS without_key"),
     ]
 
 
@@ -220,8 +217,8 @@ def _refuse_without_key(partitions: Sequence[Row], topic: str) -> None:
             raise PipelineFailed(
                 f"merge the changes of topic {topic!r} by key",
                 f"the change at offset {one.without_key} has no key: its table has no primary key",
-                "give it one (`ALTER TABLE ... ADD PRIMARY KEY`), or name columns that identify a row with the"
-                " connector's setting `message.key.columns`",
+                "give it one (`ALTER TABLE ... ADD PRIMARY KEY`), or name columns that identify a row with"
+                " the connector's setting `message.key.columns`",
             )
     if len(partitions) > 1 and any(one.truncated_at is not None for one in partitions):
         raise PipelineFailed(
@@ -231,102 +228,13 @@ def _refuse_without_key(partitions: Sequence[Row], topic: str) -> None:
         )
 
 
-def _by_partition(values: Mapping[int, str], otherwise: str) -> str:
-    """Return the SQL expression that has another value for each partition."""
-    cases = " ".join(f"WHEN {number} THEN {value}" for number, value in values.items())
-    return f"CASE {_PARTITION} {cases} ELSE {otherwise} END" if cases else otherwise
-
-
-def _without_replays(
-    events: DataFrame,
-    partitions: Sequence[Row],
-    before: Progress,
-    ends: Mapping[int, int],
-    persisted: list[DataFrame],
-) -> tuple[Progress, DataFrame]:
-    """Return how far the table comes with these events, and those of them that were not there before."""
-    known = {number: before.partitions.get(number, PartitionProgress(-1)) for number in ends}
-    for one in partitions:
-        if one.snapshot_offset is not None:
-            # A whole snapshot: the order of positions begins anew.
-            known[one[_PARTITION]] = PartitionProgress(-1, snapshot_offset=one.snapshot_offset)
-    after = {number: replace(known[number], offset=end) for number, end in ends.items()}
-    if not any(one.is_streamed for one in partitions):
-        return replace(before, partitions={**before.partitions, **after}), events
-
-    begin = _by_partition({number: f"{one.snapshot_offset}L" for number, one in known.items()}, "-1L")
-    earlier = (
-        f"(PARTITION BY {_PARTITION} ORDER BY {_OFFSET} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-    )
-    recorded = _by_partition(
-        {
-            number: f"named_struct('commit_lsn', {one.commit_lsn}L, 'lsn', {one.lsn}L)"
-            for number, one in known.items()
-        },
-        "named_struct('commit_lsn', 0L, 'lsn', 0L)",
-    )
-    highest = _by_partition({number: f"{one.highest_lsn}L" for number, one in known.items()}, "0L")
-    identities = _by_partition(
-        {
-            number: f"array({', '.join(map(repr, one.identities))})"
-            for number, one in known.items()
-            if one.identities
-        },
-        "CAST(array() AS array<string>)",
-    )
-    has_position = f"NOT {_SNAPSHOT} AND {_OFFSET} > {begin} AND {_LSN} > 0"
-    positioned = events.where(has_position).selectExpr(
-        "*",
-        f"greatest({recorded}, max({_POSITION}) OVER {earlier}) AS _before",
-        f"greatest({highest}, max({_LSN}) OVER {earlier}) AS _highest",
-        f"row_number() OVER (PARTITION BY {_PARTITION}, {_COMMIT_LSN}, {_LSN}, {_IDENTITY} ORDER BY {_OFFSET})"
-        " AS _time",
-    )
-    is_replay = (
-        f"({_POSITION} < _before AND {_LSN} <= _highest) OR _time > 1"
-        f" OR ({_POSITION} = {recorded} AND array_contains({identities}, {_IDENTITY}))"
-    )
-    fresh = positioned.where(f"NOT ({is_replay})").drop("_before", "_highest", "_time").persist()
-    persisted.append(fresh)
-    newest = (
-        fresh.groupBy(_PARTITION, _COMMIT_LSN, _LSN)
-        .agg({_IDENTITY: "collect_set"})
-        .selectExpr(
-            _PARTITION,
-            _LSN,
-            f"struct({_COMMIT_LSN} AS commit_lsn, {_LSN} AS lsn, `collect_set({_IDENTITY})` AS identities) AS last",
-        )
-        .groupBy(_PARTITION)
-        .agg({"last": "max", _LSN: "max"})
-        .collect()
-    )
-    for row in newest:
-        after[row[_PARTITION]] = _advanced(after[row[_PARTITION]], row["max(last)"], row[f"max({_LSN})"])
-    progress = replace(before, partitions={**before.partitions, **after})
-    return progress, fresh.unionByName(events.where(f"NOT ({has_position})"))
-
-
-def _advanced(known: PartitionProgress, last: Row, highest: int) -> PartitionProgress:
-    position, recorded = (last.commit_lsn, last.lsn), (known.commit_lsn, known.lsn)
-    identities = tuple(sorted(last.identities))
-    if position == recorded:
-        identities = tuple(sorted({*known.identities, *identities}))
-    return replace(
-        known,
-        commit_lsn=last.commit_lsn,
-        lsn=last.lsn,
-        highest_lsn=max(known.highest_lsn, highest),
-        identities=identities,
-    )
-
-
 def _newest(fresh: DataFrame, partitions: Sequence[Row], key: tuple[str, ...], progress: Progress) -> Rows:
     truncated_at = max((one.truncated_at for one in partitions if one.truncated_at is not None), default=None)
     has_unavailable = any(one.has_unavailable for one in partitions)
     if truncated_at is not None:
-        fresh = fresh.where(f"{_OFFSET} > {truncated_at}")
+        fresh = fresh.where(f"{OFFSET} > {truncated_at}")
     if key:
-        by_key = f"PARTITION BY {names(key)} ORDER BY {_OFFSET}"
+        by_key = f"PARTITION BY {names(key)} ORDER BY {OFFSET}"
         if has_unavailable:
             fresh = fresh.selectExpr(*_carried_values(fresh, by_key))
         fresh = fresh.selectExpr("*", f"row_number() OVER ({by_key} DESC) AS _newest").where("_newest = 1")

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lakebed.cdc.change_batch import OPERATION, UNAVAILABLE, Rows, names
+from lakebed.cdc.change_batch import UNAVAILABLE, Rows, names
 from lakebed.cdc.progress import PROPERTY, Progress
+from lakebed.cdc.replays import OPERATION
 from lakebed.errors import PipelineFailed
 
 if TYPE_CHECKING:

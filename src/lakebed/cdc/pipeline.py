@@ -1,9 +1,9 @@
 """From change topics into Delta and Iceberg tables, by key, with MERGE on Spark Structured Streaming.
 
 One streaming query for each topic: they run side by side, and what one of them cannot take in does not stop
-the others. Each table records, in the commit that brings the data, how far it has come (`lakebed.cdc.progress`).
-So a batch that is run again, after a crash between two tables or with a checkpoint that was lost, has no effect
-on a table that has it already.
+the others. Each table records how far it has come, in the commit that brings the data (see
+`lakebed.cdc.progress`). So a batch that is run again, after a crash between two tables or with a checkpoint
+that was lost, has no effect on a table that has it already.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lakebed.errors import LakebedError, PipelineFailed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
 # Side by side even on two cores: most of a small merge is waiting for the S3 store.
 TOPICS_AT_ONCE = 4

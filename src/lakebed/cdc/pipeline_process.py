@@ -1,8 +1,8 @@
 """A pipeline in a process of its own, with its own Spark: so that it can be killed.
 
-Run as `python -m lakebed.cdc.pipeline_process`; its first line of input says what to do, as JSON. It writes a line
-of JSON when it has started, after each commit, and when it fails. After a commit it goes on when a line comes in:
-whoever has started it decides whether it survives that moment.
+Run as `python -m lakebed.cdc.pipeline_process`; its first line of input says what to do, as JSON. It writes a
+line of JSON when it has started, after each commit, and when it fails. After a commit it goes on when a line
+comes in: whoever has started it decides whether it survives that moment.
 """
 
 from __future__ import annotations

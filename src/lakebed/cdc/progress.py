@@ -1,4 +1,4 @@
-"""How far a table has come in its change topic: recorded in the table, in the very commit that brought it there.
+"""How far a table has come in its change topic: recorded in the table, in the commit that brought it there.
 
 Delta Lake keeps it as `userMetadata` of the commit (Delta Lake documentation, "Table batch reads and writes",
 section "Set user-defined commit metadata"), Iceberg as a property of the snapshot (Iceberg documentation,
@@ -26,8 +26,8 @@ class PartitionProgress:
 
     Attributes:
         offset: of the last record taken in.
-        snapshot_offset: of the last row of a whole snapshot; -1 for none. Log positions before it say nothing.
-        commit_lsn: position in PostgreSQL's log of the last commit before the transaction of the newest change.
+        snapshot_offset: of the last row of a whole snapshot; -1 for none. Positions before it say nothing.
+        commit_lsn: position in PostgreSQL's log of the last commit before that of the newest change.
         lsn: position of the newest change itself. Both together are the order changes are delivered in.
         highest_lsn: the highest position of any change.
         identities: of the changes at exactly that position; a COPY writes many rows there.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from lakebed.errors import PipelineFailed
 
@@ -64,7 +64,7 @@ def end_offsets(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict
         ]
         ends: dict[str, dict[int, int]] = {topic: {} for topic in topics}
         if asked:
-            latest = OffsetSpec.latest()
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
             for place, future in admin.list_offsets(dict.fromkeys(asked, latest)).items():
                 ends[place.topic][place.partition] = future.result(_SECONDS).offset
     except KafkaException as error:
@@ -72,6 +72,11 @@ def end_offsets(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict
             "ask Kafka where the topics end", str(error.args[0]), "see whether Kafka runs: `lakebed status`"
         ) from error
     return ends
+
+
+def shown_ends(ends: Mapping[int, int]) -> str:
+    """Return end offsets for a person, each with its partition: "0:12, 1:7"."""
+    return ", ".join(f"{partition}:{end}" for partition, end in sorted(ends.items()))
 
 
 def last_event(bootstrap_servers: str, topic: str) -> str:
@@ -94,9 +99,10 @@ def last_event(bootstrap_servers: str, topic: str) -> str:
         return f"topic {topic!r} is empty"
     milliseconds, message = max(newest, key=lambda one: one[0])
     at = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
-    kind = "a tombstone" if message.value() is None else f"{len(message.value())} bytes"
+    value = message.value()
+    kind = "a tombstone" if value is None else f"{len(value)} bytes"
     return (
-        f"topic {topic!r} ends at {', '.join(f'{p}:{end}' for p, end in sorted(ends.items()))}; its last event,"
+        f"topic {topic!r} ends at {shown_ends(ends)}; its last event,"
         f" partition {message.partition()} offset {message.offset()}, came at {at:%H:%M:%S.%f}: {kind},"
         f" key {(message.key() or b'')[:_SHOWN_BYTES]!r}"
     )

@@ -125,8 +125,8 @@ class KillablePipeline:
     def kill_after_commit(self, what: str) -> None:
         """Let the process be killed right after its next commit to a table whose name begins so.
 
-        Nothing happens in it between that commit and its end: `kill_after_commit("delta")` leaves the batch half
-        done, with Iceberg's table still to come. `wait_until_killed` waits for it.
+        Nothing happens in it between that commit and its end: `kill_after_commit("delta")` leaves the batch
+        half done, with Iceberg's table still to come. `wait_until_killed` waits for it.
         """
         self._is_moment = lambda table: table.startswith(what)
 
@@ -139,8 +139,13 @@ class KillablePipeline:
         """
         process = self._process
         assert process is not None
+
+        def is_killed() -> bool:
+            self.raise_if_failed()
+            return self._is_moment is None and process.poll() is not None
+
         wait_until(
-            lambda: (self._is_moment is None and process.poll() is not None) or self.raise_if_failed(),
+            is_killed,
             "the moment to kill the pipeline",
             deadline_seconds=deadline_seconds,
             explain=lambda: f"commits so far: {self.commits}\n{last_lines(self._log)}",

@@ -27,7 +27,6 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "debezium_connector": ("postgres", "connect"),
     "debezium_connectors": ("postgres", "connect"),
     "cdc_pipeline": ("postgres", "connect", "schema-registry", "s3"),
-    "lakebed_crash": ("kafka",),
     "change_events": ("postgres", "connect"),
 }
 

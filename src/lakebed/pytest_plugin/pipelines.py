@@ -167,7 +167,8 @@ class CdcPipelines:
             connector: writes Avro (`avro=True`).
             tables: of the source, such as "orders" or "sales.orders".
             delta: the path of the Delta table. For several tables a folder they lie in, or one for each.
-            iceberg: the identifier of the Iceberg table, "namespace.table". For several a namespace, or one each.
+            iceberg: the identifier of the Iceberg table, "namespace.table". For several a namespace, or one
+                for each.
             checkpoint: of another pipeline, to go on with; None for a new folder.
             on_commit: called after each commit with the table and how far it has come.
 

@@ -1,8 +1,8 @@
 """Whose turn it is: many tests may use a stack at once, or one that kills its servers.
 
 A readers-writer lock for all processes that use the stack, of two locked files in its folder. Whoever wants a
-turn goes through the turnstile; who wants one alone stays in it until the others have gone, so that none can come
-in between. The kernel gives up the locks of a process that dies (Linux manual, flock(2)).
+turn goes through the turnstile; who wants one alone stays in it until the others have gone, so that none can
+come in between. The kernel gives up the locks of a process that dies (Linux manual, flock(2)).
 """
 
 from __future__ import annotations
