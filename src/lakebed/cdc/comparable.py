@@ -1,8 +1,9 @@
 """What makes values of two Arrow types comparable: SQL of DuckDB that brings both to one form. Pure.
 
-Numbers compare by value whatever their type: a double is worth its shortest decimal form. Instants compare in
-UTC. What cannot be the same (a text and bytes, a number and a text) gets forms that are never equal, so that it
-is found as a difference of every row that is not NULL in both.
+Numbers compare by value whatever their type: against an integer a double is worth its exact value, against a
+decimal its shortest decimal form (0.1, not the sum of powers of two next to it). Instants compare in UTC. What
+cannot be the same (a text and bytes, a number and a text) gets forms that are never equal, so that it is found
+as a difference of every row that is not NULL in both.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ MACROS = (
 def stored_type(kind: pa.DataType) -> pa.DataType:
     """Return the type in which values of `kind` are kept, all of them exactly.
 
-    Dates, times and instants become the whole numbers they are, in their own unit; what DuckDB has no type for
-    becomes text, or bytes.
+    Dates, times and instants become the whole numbers they are, in their own unit; what DuckDB has no type
+    for becomes text, or bytes.
     """
     import pyarrow as pa
 
@@ -179,7 +180,19 @@ def _meet_numbers(source: pa.DataType, target: pa.DataType, left: str, right: st
         scale = max(digits[1] for digits in exact if digits)
         if whole + scale <= DECIMAL_DIGITS:
             return f"{left}::DECIMAL({whole + scale}, {scale})", f"{right}::DECIMAL({whole + scale}, {scale})"
-    return f"lakebed_number(lower({left}::VARCHAR))", f"lakebed_number(lower({right}::VARCHAR))"
+    whole = any(map(pa.types.is_integer, types))
+    return _number_text(types[0], left, whole), _number_text(types[1], right, whole)
+
+
+def _number_text(kind: pa.DataType, value: str, whole: bool) -> str:
+    """Return SQL of a number's one text; `whole` where it meets an integer."""
+    import pyarrow as pa
+
+    text = f"{value}::VARCHAR"
+    if whole and pa.types.is_floating(kind):
+        exact = f"abs({value}) < 1e38 AND trunc({value}) = {value}"
+        text = f"CASE WHEN {exact} THEN {value}::HUGEINT::VARCHAR ELSE {text} END"
+    return f"lakebed_number(lower({text}))"
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

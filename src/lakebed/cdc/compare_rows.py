@@ -129,7 +129,8 @@ def _find_repeated(database: duckdb.DuckDBPyConnection, keys: list[tuple[str, st
         grouped = ", ".join(f"k{place}" for place in range(len(keys)))
         parts.append(
             f"SELECT '{table.split()[0]}' AS side, min(row) AS row, count(*) AS times, {grouped}"
-            f" FROM (SELECT {table[-1]}.rowid AS row, {form} FROM {table}) GROUP BY {grouped} HAVING count(*) > 1"
+            f" FROM (SELECT {table[-1]}.rowid AS row, {form} FROM {table})"
+            f" GROUP BY {grouped} HAVING count(*) > 1"
         )
     database.execute("CREATE TABLE repeated AS " + " UNION ALL ".join(parts))
     counts = "SELECT count(*) FILTER (side = 'source'), count(*) FILTER (side = 'target') FROM repeated"

@@ -36,7 +36,7 @@ class ComparedColumns:
         return list(self.source)
 
     def forms(self, left: str, right: str) -> list[tuple[str, str]]:
-        """Return for each column SQL of both sides' values in a common form; the tables are `left`, `right`."""
+        """Return for each column SQL of its values in a common form, in tables named `left` and `right`."""
         return [
             meet(self.source[name], self.target[name], f"{left}.c{number}", f"{right}.c{number}")
             for number, name in enumerate(self.names)

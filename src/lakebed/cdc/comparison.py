@@ -1,7 +1,7 @@
 """Are two tables the same, row for row and column for column?
 
-The rows go as streams into a temporary DuckDB database on disk, which compares them: a million rows need neither
-a million Python objects nor the memory of both tables.
+The rows go as streams into a temporary DuckDB database on disk, which compares them: a million rows need
+neither a million Python objects nor the memory of both tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rows of any kind of table, as a stream of Arrow batches that can be read again and again.
 
-`rows_of` makes `Rows` of what it is given. `postgres_rows`, `delta_rows` and `iceberg_rows` read tables without
-Spark, so that what they say does not depend on what wrote the tables.
+`rows_of` makes `Rows` of what it is given. `postgres_rows`, `delta_rows` and `iceberg_rows` read tables
+without Spark, so that what they say does not depend on what wrote the tables.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = (
     "Rows, as `table_rows.postgres(...)`, `.delta(...)` and `.iceberg(...)` return them",
-    "a table, batch, dataset or reader of PyArrow, and all else that has `__arrow_c_stream__` (Polars, DuckDB)",
+    "a table, batch, dataset or reader of PyArrow, and all that has `__arrow_c_stream__` (Polars, DuckDB)",
     "a DataFrame of pandas or Spark",
     "a DeltaTable of deltalake, a Table of PyIceberg",
     "a list of dicts, of dataclasses, of named tuples, or of tuples with columns=[...]",
@@ -72,14 +72,15 @@ class Rows:
 
 
 def postgres_rows(connection: psycopg.Connection[Any], table_or_query: str, name: str | None = None) -> Rows:
-    """Return the committed rows of a PostgreSQL table or query, streamed by ADBC over a connection of its own.
+    """Return the committed rows of a PostgreSQL table or query, streamed by ADBC.
 
     What Arrow has no type for (inet, ranges, bit strings, points, intervals, time with a zone ...) comes as
     PostgreSQL writes it in text; money as numeric. numeric has all its digits.
 
     Args:
-        connection: tells server, database and user; is not used itself.
-        table_or_query: a name as in SQL (`orders`, `public.orders`, `"Odd Name"`), or SELECT, WITH, VALUES, TABLE.
+        connection: tells server, database and user. It is not used itself: each reading opens one of its own.
+        table_or_query: a name as in SQL (`orders`, `public.orders`, `"Odd Name"`), or a statement that begins
+            with SELECT, WITH, VALUES or TABLE.
         name: for messages.
     """
     conninfo = postgres_reading.conninfo_of(connection)
@@ -106,7 +107,7 @@ def delta_rows(endpoint: str | None, path: str, version: int | None = None, name
 def iceberg_rows(
     catalog: Catalog, identifier: str, snapshot_id: int | None = None, name: str | None = None
 ) -> Rows:
-    """Return a snapshot of an Iceberg table, read by PyIceberg; without `snapshot_id`, the newest at each reading.
+    """Return a snapshot of an Iceberg table, read by PyIceberg; without an id, the newest at each reading.
 
     Args:
         catalog: PyIceberg's.
