@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import attach, fixtures, latency, spark, start, throughput
+from bench import attach, comparison, fixtures, latency, spark, start, throughput
 
 BENCHES: dict[str, Callable[[int], Table]] = {
     "start": start.run,
@@ -17,6 +17,7 @@ BENCHES: dict[str, Callable[[int], Table]] = {
     "latency": latency.run,
     "throughput": throughput.run,
     "spark": spark.run,
+    "comparison": comparison.run,
 }
 
 

@@ -1,9 +1,9 @@
 """What makes values of two Arrow types comparable: SQL of DuckDB that brings both to one form. Pure.
 
-Numbers compare by value whatever their type: against an integer a double is worth its exact value, against a
-decimal its shortest decimal form (0.1, not the sum of powers of two next to it). Instants compare in UTC. What
-cannot be the same (a text and bytes, a number and a text) gets forms that are never equal, so that it is found
-as a difference of every row that is not NULL in both.
+Numbers compare by value whatever their type: against an integer a double is worth its exact value, against
+a decimal its shortest decimal form (0.1, not the sum of powers of two next to it). Instants compare in UTC.
+What cannot be the same (a text and bytes, a number and a text) gets forms that are never equal, so that it is
+found as a difference of every row that is not NULL in both.
 """
 
 from __future__ import annotations
