@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DECIMAL_DIGITS = 38
+LONGEST_KEPT = 32
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _MILLISECONDS_OF_A_DAY = 86_400_000
 
@@ -24,6 +25,10 @@ MACROS = (
     " sign || trim(digits, '0') || 'e' || (point - length(digits) + length(ltrim(digits, '0'))) END",
     "CREATE MACRO lakebed_mantissa(sign, mantissa, exponent) AS lakebed_digits(sign,"
     " replace(mantissa, '.', ''), length(split_part(mantissa, '.', 1)) + exponent)",
+    f"CREATE MACRO lakebed_short_text(x) AS CASE WHEN strlen(x) <= {LONGEST_KEPT} THEN x"
+    " ELSE 'md5 ' || md5(x) END",
+    f"CREATE MACRO lakebed_short_bytes(x) AS CASE WHEN octet_length(x) <= {LONGEST_KEPT} THEN x"
+    " ELSE encode('md5 ' || md5(x)) END",
     "CREATE MACRO lakebed_number(x) AS CASE"
     " WHEN x IS NULL THEN NULL"
     " WHEN contains(x, 'n') THEN replace(replace(x, 'infinity', 'inf'), '+', '')"
@@ -135,6 +140,14 @@ def meet(source: pa.DataType, target: pa.DataType, left: str, right: str, depth:
     if of == "struct":
         return _meet_structs(source, target, left, right, depth)
     return left, right
+
+
+def short_form(of: str, value: str) -> str:
+    """Return SQL of a `text` or of `bytes`, a long one as its MD5 sum: what is joined carries no documents.
+
+    With its prefix a sum is longer than what is left as it is, so the two are never taken for each other.
+    """
+    return f"lakebed_short_{of}({value})"
 
 
 def never_equal(source: pa.DataType, target: pa.DataType) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebed.cdc.compared_columns import ComparedColumns
 from lakebed.cdc.difference import Differences, DifferingRow, RepeatedRow
 from lakebed.cdc.json_values import canonical_json
-from lakebed.cdc.stored_rows import told, told_row
+from lakebed.cdc.stored_rows import MUCH_MEMORY, told_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,9 +27,9 @@ def compare_by_key(
     by themselves, and not compared.
     """
     _add_json(database, compared)
-    keys = compared.forms("s", "t")[: len(compared.key)]
-    repeated = _find_repeated(database, keys)
-    differing_columns = _find_pairs(database, compared, keys, any(repeated))
+    keys = len(compared.key)
+    repeated = _find_repeated(database, compared)
+    differing_columns = _find_pairs(database, compared, any(repeated))
     sums = "".join(f", count(*) FILTER ({_MATCHED} AND d{place})" for place in differing_columns)
     missing, extra, differing, *by_column = _row(
         database,
@@ -38,10 +38,6 @@ def compare_by_key(
     )
     counts = dict(zip(differing_columns.values(), by_column, strict=True))
     counts = {name: count for name, count in counts.items() if count}
-    rows = [
-        _first_alone(database, *side, len(keys), shown_rows)
-        for side in (("source", "s", compared.source), ("target", "t", compared.target))
-    ]
     return Differences(
         names,
         compared.key,
@@ -55,10 +51,10 @@ def compare_by_key(
         notes={
             name: note for name, note in compared.notes().items() if name in counts or name in compared.key
         },
-        first_repeated_in_source=_first_repeated(database, "source", compared.source, len(keys), shown_rows),
-        first_repeated_in_target=_first_repeated(database, "target", compared.target, len(keys), shown_rows),
-        first_missing=rows[0],
-        first_extra=rows[1],
+        first_repeated_in_source=_first_repeated(database, "source", compared.source, keys, shown_rows),
+        first_repeated_in_target=_first_repeated(database, "target", compared.target, keys, shown_rows),
+        first_missing=_first_alone(database, "source", compared.source, keys, shown_rows),
+        first_extra=_first_alone(database, "target", compared.target, keys, shown_rows),
         first_differing=_first_differing(database, compared, differing_columns, counts, shown_rows),
     )
 
@@ -68,14 +64,13 @@ def compare_whole_rows(
 ) -> Differences:
     """Return which rows one table has more often than the other."""
     _add_json(database, compared)
-    forms = compared.forms("s", "t")
-    sides = [", ".join(f"{pair[side]} AS n{place}" for place, pair in enumerate(forms)) for side in (0, 1)]
-    grouped = ", ".join(f"n{place}" for place in range(len(forms)))
-    database.execute(
+    grouped = ", ".join(f"n{place}" for place in range(len(compared.names)))
+    _execute(
+        database,
         "CREATE TABLE pairs AS SELECT min(s) AS s, min(t) AS t, count(s) - count(t) AS more FROM ("
-        f"SELECT s.rowid AS s, NULL AS t, {sides[0]} FROM source s"
-        f" UNION ALL SELECT NULL, t.rowid, {sides[1]} FROM target t)"
-        f" GROUP BY {grouped} HAVING count(s) <> count(t)"
+        f"SELECT row AS s, NULL AS t, {grouped} FROM {_forms(compared, 0)}"
+        f" UNION ALL SELECT NULL, row, {grouped} FROM {_forms(compared, 1)})"
+        f" GROUP BY {grouped} HAVING count(s) <> count(t)",
     )
     missing, extra = _row(
         database,
@@ -87,11 +82,12 @@ def compare_whole_rows(
         ("source", "s", compared.source, "more > 0"),
         ("target", "t", compared.target, "more < 0"),
     ):
-        rows = database.execute(
-            f"SELECT abs(more), {table}.* FROM pairs JOIN {table} ON {table}.rowid = pairs.{side}"
+        picked = database.execute(
+            f"SELECT pairs.{side}, abs(more) FROM pairs JOIN {table} ON {table}.rowid = pairs.{side}"
             f" WHERE {which} ORDER BY {_columns(table, len(kinds))} LIMIT {shown_rows}"
         ).fetchall()
-        first.append(tuple(RepeatedRow(told_row(kinds, row[1:]), row[0]) for row in rows))
+        rows = _rows(database, table, kinds, [row for row, _ in picked])
+        first.append(tuple(RepeatedRow(rows[row], times) for row, times in picked))
     counts = _row(database, _ROWS)
     notes = compared.notes() if missing or extra else {}
     return Differences(
@@ -116,103 +112,121 @@ def _columns(table: str, count: int) -> str:
     return ", ".join(f"{table}.c{place}" for place in range(count))
 
 
+def _execute(database: duckdb.DuckDBPyConnection, statement: str) -> None:
+    """Execute a statement in little memory, and, where a few rows alone need more, once more in much."""
+    import duckdb
+
+    try:
+        database.execute(statement)
+    except duckdb.OutOfMemoryException:
+        database.execute(f"SET memory_limit = '{MUCH_MEMORY}'")
+        database.execute(statement)
+
+
 def _add_json(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> None:
-    if any("lakebed_json" in left for left, _ in compared.forms("s", "t")):
+    if compared.needs_json():
         database.create_function("lakebed_json", canonical_json, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item, arg-type]
 
 
-def _find_repeated(database: duckdb.DuckDBPyConnection, keys: list[tuple[str, str]]) -> tuple[int, int]:
+def _find_repeated(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> tuple[int, int]:
     """Make the table `repeated` of keys that are there more than once; return how many in each table."""
-    parts = []
-    for side, table in enumerate(("source s", "target t")):
-        form = ", ".join(f"{pair[side]} AS k{place}" for place, pair in enumerate(keys))
-        grouped = ", ".join(f"k{place}" for place in range(len(keys)))
-        parts.append(
-            f"SELECT '{table.split()[0]}' AS side, min(row) AS row, count(*) AS times, {grouped}"
-            f" FROM (SELECT {table[-1]}.rowid AS row, {form} FROM {table})"
-            f" GROUP BY {grouped} HAVING count(*) > 1"
-        )
-    database.execute("CREATE TABLE repeated AS " + " UNION ALL ".join(parts))
+    grouped = ", ".join(f"n{place}" for place in range(len(compared.key)))
+    parts = [
+        f"SELECT '{table}' AS side, min(row) AS row, count(*) AS times, {grouped} FROM {_forms(compared, side)}"
+        f" GROUP BY {grouped} HAVING count(*) > 1"
+        for side, table in enumerate(("source", "target"))
+    ]
+    _execute(database, "CREATE TABLE repeated AS " + " UNION ALL ".join(parts))
     counts = "SELECT count(*) FILTER (side = 'source'), count(*) FILTER (side = 'target') FROM repeated"
     source, target = _row(database, counts)
     return source, target
 
 
+def _forms(compared: ComparedColumns, side: int) -> str:
+    """Return SQL of a stored table as what is compared of it: `row`, and for each column `n0`, `n1` ..."""
+    table, alias = ("source", "target")[side], "st"[side]
+    forms = [f"{pair[side]} AS n{place}" for place, pair in enumerate(compared.forms("s", "t"))]
+    forms += [
+        f"{alias}.c{place}::DOUBLE AS x{place}"
+        for place, name in enumerate(compared.names)
+        if compared.tolerant(name)
+    ]
+    return f"(SELECT {alias}.rowid AS row, {', '.join(forms)} FROM {table} {alias})"
+
+
 def _find_pairs(
-    database: duckdb.DuckDBPyConnection,
-    compared: ComparedColumns,
-    keys: list[tuple[str, str]],
-    has_repeated: bool,
+    database: duckdb.DuckDBPyConnection, compared: ComparedColumns, has_repeated: bool
 ) -> dict[int, str]:
     """Make the table `pairs` of rows that are alone (s or t is NULL) or differ (d0, d1 ... say where).
 
     Return which number of `d` is which column.
     """
-    columns = {place: name for place, name in enumerate(compared.names) if place >= len(keys)}
-    forms = compared.forms("s", "t")
-    selected = "".join(f", {_differs(compared, place, forms[place])} AS d{place}" for place in columns)
+    keys = range(len(compared.key))
+    columns = {place: name for place, name in enumerate(compared.names) if place not in keys}
+    selected = "".join(f", {_differs(compared, place)} AS d{place}" for place in columns)
     found = "".join(f" OR d{place}" for place in columns)
-    same_key = " AND ".join(f"{left} IS NOT DISTINCT FROM {right}" for left, right in keys)
-    joined = [
-        _numbered(table, [pair[side] for pair in keys], has_repeated)
-        for side, table in enumerate(("source s", "target t"))
-    ]
-    database.execute(
+    same_key = " AND ".join(f"s.n{place} IS NOT DISTINCT FROM t.n{place}" for place in keys)
+    sides = [_forms(compared, side) for side in (0, 1)]
+    if has_repeated:
+        same = " AND ".join(f"repeated.n{place} IS NOT DISTINCT FROM side.n{place}" for place in keys)
+        once = f"WHERE NOT EXISTS (SELECT 1 FROM repeated WHERE {same})"
+        sides = [f"(SELECT * FROM {side} side {once})" for side in sides]
+    _execute(
+        database,
         f"CREATE TABLE pairs AS SELECT * FROM (SELECT s.row AS s, t.row AS t{selected}"
-        f" FROM {joined[0]} FULL JOIN {joined[1]} ON {same_key}) WHERE s IS NULL OR t IS NULL{found}"
+        f" FROM {sides[0]} s FULL JOIN {sides[1]} t ON {same_key}) WHERE s IS NULL OR t IS NULL{found}",
     )
+    _look_into_json(database, compared, list(columns))
     return columns
 
 
-def _numbered(table: str, keys: list[str], has_repeated: bool) -> str:
-    """Return SQL of the table with the number of each row, without those whose key is repeated anywhere."""
-    alias = table[-1]
-    rows = f"SELECT {alias}.rowid AS row, {alias}.* FROM {table}"
-    if has_repeated:
-        same = " AND ".join(f"r.k{place} IS NOT DISTINCT FROM {key}" for place, key in enumerate(keys))
-        rows += f" WHERE NOT EXISTS (SELECT 1 FROM repeated r WHERE {same})"
-    return f"({rows}) {alias}"
-
-
-def _differs(compared: ComparedColumns, place: int, forms: tuple[str, str]) -> str:
-    left, right = forms
-    sql = f"{left} IS DISTINCT FROM {right}"
-    if "lakebed_json" in left:
-        # Most texts are the same as they are, and need no Python.
-        as_they_are = f"s.c{place}::VARCHAR IS NOT DISTINCT FROM t.c{place}::VARCHAR"
-        sql = f"CASE WHEN {as_they_are} THEN false ELSE {sql} END"
+def _differs(compared: ComparedColumns, place: int) -> str:
+    sql = f"s.n{place} IS DISTINCT FROM t.n{place}"
     if compared.tolerant(compared.names[place]):
-        near = f"abs(s.c{place}::DOUBLE - t.c{place}::DOUBLE) <= {compared.tolerance!r}"
+        near = f"abs(s.x{place} - t.x{place}) <= {compared.tolerance!r}"
         sql = f"({sql} AND NOT coalesce({near}, false))"
     return sql
+
+
+def _look_into_json(
+    database: duckdb.DuckDBPyConnection, compared: ComparedColumns, columns: Sequence[int]
+) -> None:
+    """Take back what differs as a text only: most are the same as they are, and so need no Python."""
+    places = [place for place in columns if compared.is_json(compared.names[place])]
+    if not places:
+        return
+    for place in places:
+        source, target = (f"lakebed_json({table}.c{place}::VARCHAR)" for table in ("source", "target"))
+        _execute(
+            database,
+            f"UPDATE pairs SET d{place} = {source} IS DISTINCT FROM {target} FROM source, target"
+            f" WHERE pairs.s = source.rowid AND pairs.t = target.rowid AND d{place}",
+        )
+    none = " AND ".join(f"NOT d{place}" for place in columns)
+    database.execute(f"DELETE FROM pairs WHERE {_MATCHED} AND {none}")
 
 
 def _first_repeated(
     database: duckdb.DuckDBPyConnection, table: str, kinds: Mapping[str, pa.DataType], keys: int, shown: int
 ) -> tuple[RepeatedRow, ...]:
-    columns = _columns(table, keys)
-    rows = database.execute(
-        f"SELECT times, {columns} FROM repeated JOIN {table} ON {table}.rowid = repeated.row"
-        f" WHERE side = '{table}' ORDER BY {columns} LIMIT {shown}"
+    picked = database.execute(
+        f"SELECT row, times FROM repeated JOIN {table} ON {table}.rowid = repeated.row"
+        f" WHERE side = '{table}' ORDER BY {_columns(table, keys)} LIMIT {shown}"
     ).fetchall()
-    named = dict(list(kinds.items())[:keys])
-    return tuple(RepeatedRow(told_row(named, row[1:]), row[0]) for row in rows)
+    rows = _rows(database, table, dict(list(kinds.items())[:keys]), [row for row, _ in picked])
+    return tuple(RepeatedRow(rows[row], times) for row, times in picked)
 
 
 def _first_alone(
-    database: duckdb.DuckDBPyConnection,
-    table: str,
-    side: str,
-    kinds: Mapping[str, pa.DataType],
-    keys: int,
-    shown: int,
+    database: duckdb.DuckDBPyConnection, table: str, kinds: Mapping[str, pa.DataType], keys: int, shown: int
 ) -> tuple[RepeatedRow, ...]:
-    other = "t" if side == "s" else "s"
-    rows = database.execute(
-        f"SELECT {table}.* FROM pairs JOIN {table} ON {table}.rowid = pairs.{side}"
+    side, other = ("s", "t") if table == "source" else ("t", "s")
+    picked = database.execute(
+        f"SELECT pairs.{side} FROM pairs JOIN {table} ON {table}.rowid = pairs.{side}"
         f" WHERE pairs.{other} IS NULL ORDER BY {_columns(table, keys)} LIMIT {shown}"
     ).fetchall()
-    return tuple(RepeatedRow(told_row(kinds, row), 1) for row in rows)
+    rows = _rows(database, table, kinds, [row for (row,) in picked])
+    return tuple(RepeatedRow(rows[row], 1) for (row,) in picked)
 
 
 def _first_differing(
@@ -225,32 +239,46 @@ def _first_differing(
     """Return the first rows that differ, and of every column that differs at least one."""
     if not counts or not shown:
         return ()
-    flags = [f"pairs.d{place}" for place in columns]
+    flags = ", ".join(f"d{place}" for place in columns)
 
     def first(which: str, limit: int) -> list[DifferingRow]:
-        rows = database.execute(
-            f"SELECT {', '.join(flags)}, source.*, target.* FROM pairs"
-            " JOIN source ON source.rowid = pairs.s JOIN target ON target.rowid = pairs.t"
-            f" WHERE {which} ORDER BY {_columns('source', len(compared.key))} LIMIT {limit}"
+        picked = database.execute(
+            f"SELECT s, t, {flags} FROM pairs JOIN source ON source.rowid = s WHERE {_MATCHED} AND {which}"
+            f" ORDER BY {_columns('source', len(compared.key))} LIMIT {limit}"
         ).fetchall()
-        return [_differing(compared, columns, row) for row in rows]
+        source = _rows(database, "source", compared.source, [row[0] for row in picked])
+        target = _rows(database, "target", compared.target, [row[1] for row in picked])
+        return [
+            _differing(compared.key, source[row[0]], target[row[1]], columns.values(), row[2:])
+            for row in picked
+        ]
 
     found = first("true", shown)
     for place, name in columns.items():
         if name in counts and not any(name in row.values for row in found):
-            found += first(f"pairs.d{place}", 1)
+            found += first(f"d{place}", 1)
     return tuple(found)
 
 
-def _differing(compared: ComparedColumns, columns: Mapping[int, str], row: tuple[Any, ...]) -> DifferingRow:
-    width = len(compared.names)
-    flags, source, target = row[: len(columns)], row[-2 * width : -width], row[-width:]
-    key = {name: compared.source[name] for name in compared.key}
-    return DifferingRow(
-        told_row(key, source[: len(key)]),
-        {
-            name: (told(source[place], compared.source[name]), told(target[place], compared.target[name]))
-            for (place, name), differs in zip(columns.items(), flags, strict=True)
-            if differs
-        },
-    )
+def _differing(
+    key: Sequence[str],
+    source: Mapping[str, Any],
+    target: Mapping[str, Any],
+    columns: Iterable[str],
+    flags: Sequence[bool],
+) -> DifferingRow:
+    values = {
+        name: (source[name], target[name]) for name, differs in zip(columns, flags, strict=True) if differs
+    }
+    return DifferingRow({name: source[name] for name in key}, values)
+
+
+def _rows(
+    database: duckdb.DuckDBPyConnection, table: str, kinds: Mapping[str, pa.DataType], numbers: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Return whole rows by their number. Fetched by themselves: to sort documents takes much memory."""
+    if not numbers:
+        return {}
+    listed = ", ".join(map(str, numbers))
+    statement = f"SELECT rowid, {_columns(table, len(kinds))} FROM {table} WHERE rowid IN ({listed})"
+    return {row[0]: told_row(kinds, row[1:]) for row in database.execute(statement).fetchall()}

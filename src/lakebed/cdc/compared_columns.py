@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakebed.cdc.comparable import family, meet, never_equal
+from lakebed.cdc.comparable import family, meet, never_equal, short_form
 from lakebed.cdc.difference import Differences
 from lakebed.errors import NotComparable
 
@@ -36,11 +36,37 @@ class ComparedColumns:
         return list(self.source)
 
     def forms(self, left: str, right: str) -> list[tuple[str, str]]:
-        """Return for each column SQL of its values in a common form, in tables named `left` and `right`."""
-        return [
-            meet(self.source[name], self.target[name], f"{left}.c{number}", f"{right}.c{number}")
-            for number, name in enumerate(self.names)
-        ]
+        """Return for each column SQL of its values in a common form, in tables named `left` and `right`.
+
+        By key, json is compared as text here, and what differs so looked into afterwards.
+        """
+        forms = []
+        for number, (name, source) in enumerate(self.source.items()):
+            values = f"{left}.c{number}", f"{right}.c{number}"
+            if self.is_json(name) and self.key and name not in self.key:
+                pair = f"{values[0]}::VARCHAR", f"{values[1]}::VARCHAR"
+            else:
+                pair = meet(source, self.target[name], *values)
+            if (of := self._long(name)) is not None:
+                pair = short_form(of, pair[0]), short_form(of, pair[1])
+            forms.append(pair)
+        return forms
+
+    def is_json(self, name: str) -> bool:
+        """Whether the column holds JSON texts, which may say the same and be written otherwise."""
+        return {family(self.source[name]), family(self.target[name])} in ({"json"}, {"json", "text"})
+
+    def needs_json(self) -> bool:
+        """Whether SQL of the comparison calls `lakebed_json`."""
+        pairs = [meet(self.source[name], self.target[name], "l", "r") for name in self.source]
+        return any("lakebed_json" in left for left, _ in pairs)
+
+    def _long(self, name: str) -> str | None:
+        """Return of what kind the forms of a column are, where they may be long."""
+        families = {family(self.source[name]), family(self.target[name])}
+        if families <= {"text", "json"}:
+            return "text"
+        return "bytes" if families == {"bytes"} else None
 
     def notes(self) -> dict[str, str]:
         """Return column to why its values can never be the same."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
 
-BATCH_BYTES = 4 * 2**20
+BATCH_BYTES = 2**20
 
 _QUERY = re.compile(r"\s*(\(|(select|with|values|table)\b)", re.IGNORECASE)
 _TYPE = b"POSTGRESQL:type"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-MEMORY = "160MB"
+MEMORY = "100MB"
+MUCH_MEMORY = "1GB"
 THREADS = 2
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -47,7 +48,6 @@ def temporary_database() -> Iterator[duckdb.DuckDBPyConnection]:
                 "SET TimeZone = 'UTC'",
                 "SET enable_progress_bar = false",
                 "SET enable_external_access = false",
-                "SET lock_configuration = true",
                 *MACROS,
             ):
                 database.execute(statement)
@@ -108,6 +108,8 @@ def store(
     finally:
         database.unregister("incoming")
         reader.close()
+        # Arrow would keep it for the next table.
+        pa.default_memory_pool().release_unused()
 
 
 def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
