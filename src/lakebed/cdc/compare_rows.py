@@ -132,8 +132,8 @@ def _find_repeated(database: duckdb.DuckDBPyConnection, compared: ComparedColumn
     """Make the table `repeated` of keys that are there more than once; return how many in each table."""
     grouped = ", ".join(f"n{place}" for place in range(len(compared.key)))
     parts = [
-        f"SELECT '{table}' AS side, min(row) AS row, count(*) AS times, {grouped} FROM {_forms(compared, side)}"
-        f" GROUP BY {grouped} HAVING count(*) > 1"
+        f"SELECT '{table}' AS side, min(row) AS row, count(*) AS times, {grouped}"
+        f" FROM {_forms(compared, side)} GROUP BY {grouped} HAVING count(*) > 1"
         for side, table in enumerate(("source", "target"))
     ]
     _execute(database, "CREATE TABLE repeated AS " + " UNION ALL ".join(parts))

@@ -54,15 +54,12 @@ def read(conninfo: str, table_or_query: str) -> pa.RecordBatchReader:
     """
     import pyarrow as pa
 
-    exits = ExitStack()
-    try:
-        cursor = exits.enter_context(_cursor(conninfo, table_or_query))
+    with ExitStack() as opening:
+        cursor = opening.enter_context(_cursor(conninfo, table_or_query))
         rows = _source(cursor, table_or_query)
         cursor.execute(_select(cursor, rows, table_or_query))
         reader = cursor.fetch_record_batch()
-    except BaseException:
-        exits.close()
-        raise
+        exits = opening.pop_all()
 
     def batches() -> Iterator[pa.RecordBatch]:
         with exits:

@@ -35,8 +35,10 @@ from lakebed.pytest_plugin.hooks import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from lakebed.pytest_plugin.tables import change_feed, table_rows
 
 __all__ = [
+    "change_feed",
     "debezium_client",
     "debezium_connector",
     "debezium_connectors",
@@ -66,4 +68,5 @@ __all__ = [
     "pytest_terminal_summary",
     "schema_registry_client",
     "spark_session",
+    "table_rows",
 ]
