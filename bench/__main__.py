@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import attach, fixtures, latency, registry, spark, start, throughput
+from bench import attach, comparison, fixtures, latency, registry, spark, start, throughput
 
 BENCHES: dict[str, Callable[[int], Table]] = {
     "start": start.run,
@@ -18,6 +18,7 @@ BENCHES: dict[str, Callable[[int], Table]] = {
     "throughput": throughput.run,
     "registry": registry.run,
     "spark": spark.run,
+    "comparison": comparison.run,
 }
 
 

@@ -6,6 +6,11 @@ Values that a configuration model refuses raise plain `ValueError` or `TypeError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakebed.cdc.difference import Differences
+
 
 class LakebedError(Exception):
     """Base of every error of lakebed; catching it catches them all.
@@ -100,7 +105,56 @@ class SettingsInvalid(LakebedError):
 
 
 class RowsDiffer(LakebedError, AssertionError):
-    """Two tables that must hold the same rows do not."""
+    """Two tables that must hold the same rows do not.
+
+    Attributes:
+        differences: counts of all, and the first of each kind, as data; None where nothing could be compared.
+    """
+
+    def __init__(
+        self, attempted: str, seen: str = "", remedy: str = "", differences: Differences | None = None
+    ) -> None:
+        super().__init__(attempted, seen, remedy)
+        self.differences = differences
+
+    def __reduce__(self) -> tuple[type[RowsDiffer], tuple[str, str, str, Differences | None]]:  # type: ignore[override]
+        return type(self), (self.attempted, self.seen, self.remedy, self.differences)
+
+
+class NotConverged(RowsDiffer):
+    """Two tables did not become the same in time; `seen` holds what differed last."""
+
+
+class NotComparable(LakebedError):
+    """Two tables cannot be compared as asked: a wrong kind of value, key, column or type."""
+
+
+class RowsUnreadable(LakebedError):
+    """The rows of a table cannot be read as Arrow."""
+
+
+class TableUnknown(LakebedError):
+    """There is no table of that name or at that path."""
+
+
+class VersionUnknown(LakebedError):
+    """A table has no such version or snapshot, or none at that time."""
+
+
+class VersionExpired(LakebedError):
+    """A version or snapshot of a table was there, but its files or its log have been cleaned up."""
+
+
+class ChangeFeedDisabled(LakebedError):
+    """A Delta table did not record its changes in the versions asked for."""
+
+
+class ChangeFeedRangeInvalid(LakebedError):
+    """The range asked of a change feed contradicts itself."""
+
+
+class ChangeFeedUnavailable(LakebedError):
+    """A change feed cannot be told truly from what the table holds."""
 
 
 class NoChangeEvents(LakebedError):

@@ -1,103 +1,199 @@
-"""Are two tables the same, row for row and column for column? Arrow in, no Python object per row."""
+"""Are two tables the same, row for row and column for column?
+
+The rows go as streams into a temporary DuckDB database on disk, which compares them: a million rows need
+neither a million Python objects nor the memory of both tables.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from lakebed.errors import RowsDiffer
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from lakebed.cdc.compare_rows import compare_by_key, compare_whole_rows
+from lakebed.cdc.compared_columns import ComparedColumns, columns_to_compare
+from lakebed.cdc.difference import Differences
+from lakebed.cdc.rows import Rows, rows_of
+from lakebed.cdc.stored_rows import store, temporary_database
+from lakebed.errors import DeadlinePassed, NotConverged, RowsDiffer, TableUnknown
+from lakebed.waiting import wait_until
 
 SHOWN_ROWS = 5
+REMEDY = "see whether all has arrived (`wait_for_barrier`), then what the pipeline does with these rows"
 
 
-def assert_same_rows(source: pa.Table, target: pa.Table, key: Sequence[str], names: tuple[str, str]) -> None:
+def assert_same_rows(
+    source: object,
+    target: object,
+    key: str | Sequence[str] | None = None,
+    names: tuple[str, str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    tolerance: float = 0.0,
+    shown_rows: int = SHOWN_ROWS,
+) -> None:
     """Return when both tables hold the same rows; the order of rows and columns does not matter.
 
-    Types are brought to those of `source` first (a time stamp with a zone and one without it in UTC are the
-    same instant); a value that does not fit its type there is a difference.
+    Values compare by what they are, not by how a store keeps them: numbers by value, instants in UTC (one
+    without a zone is in UTC), json without regard to order and spaces, uuid and its text. NaN equals itself,
+    NULL only NULL, bytes never a text. A value that the source's type cannot hold is a difference.
 
     Args:
-        source: what should be.
-        target: what is.
-        key: the columns that identify a row.
+        source: what should be; anything that `rows_of` takes.
+        target: what is; likewise. A list of plain tuples has the columns of the other.
+        key: the column or columns that identify a row. Without it that of the PostgreSQL table; where there
+            is none, whole rows are counted.
         names: of both, for the error.
+        columns: compare only these, and the key.
+        ignore: do not compare these.
+        tolerance: by how much two floating-point numbers may differ, absolutely.
+        shown_rows: how many rows of each kind the error shows.
 
     Raises:
-        RowsDiffer: with counts of missing, extra and differing rows and the first of each.
+        RowsDiffer: with counts of missing, extra and differing rows and the first of each; as data in its
+            `differences`.
+        NotComparable: a key or column that is not there, or a kind of value that has no rows.
+        TableUnknown: there is no such table.
     """
-    problems = differences(source, target, key)
-    if problems:
-        raise RowsDiffer(
-            f"compare {names[0]} with {names[1]}",
-            "\n".join(problems),
-            "see whether all has arrived (`wait_for_barrier`), then what the pipeline does with these rows",
-        )
+    found = differences(
+        source,
+        target,
+        key,
+        names,
+        columns=columns,
+        ignore=ignore,
+        tolerance=tolerance,
+        shown_rows=shown_rows,
+    )
+    if found:
+        raise RowsDiffer(f"compare {found.names[0]} with {found.names[1]}", str(found), REMEDY, found)
 
 
-def differences(source: pa.Table, target: pa.Table, key: Sequence[str]) -> list[str]:
-    """Return what differs, a line each; nothing when the tables are the same."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def differences(
+    source: object,
+    target: object,
+    key: str | Sequence[str] | None = None,
+    names: tuple[str, str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    tolerance: float = 0.0,
+    shown_rows: int = SHOWN_ROWS,
+) -> Differences:
+    """Return what differs, for the same arguments as `assert_same_rows`; false when nothing does."""
+    left, right = _both(source, target, names)
+    keys = (key,) if isinstance(key, str) else tuple(key or left.find_key() or right.find_key())
+    streams = left.batches(), right.batches()
+    schemas = streams[0].schema, streams[1].schema
+    if schemas[1].names == [] and target in ([], ()):
+        streams = streams[0], schemas[0].empty_table().to_reader()
+    elif schemas[0].names == [] and source in ([], ()):
+        streams = schemas[1].empty_table().to_reader(), streams[1]
+    told = left.name, right.name
+    compared = columns_to_compare(
+        (streams[0].schema, streams[1].schema),
+        told,
+        keys,
+        columns=columns,
+        ignore=ignore,
+        tolerance=tolerance,
+    )
+    if isinstance(compared, Differences):
+        for stream in streams:
+            stream.close()
+        return compared
+    return _compare(streams, told, compared, shown_rows)
 
-    if set(source.column_names) != set(target.column_names):
-        missing = sorted(set(source.column_names) - set(target.column_names))
-        extra = sorted(set(target.column_names) - set(source.column_names))
-        return [f"columns missing: {missing}, extra: {extra}"]
-    source = _plain(source)
+
+def _compare(streams: Any, names: tuple[str, str], compared: ComparedColumns, shown_rows: int) -> Differences:
+    with temporary_database() as database:
+        for table, stream, name in zip(("source", "target"), streams, names, strict=True):
+            store(database, table, stream, compared.names, name)
+        compare = compare_by_key if compared.key else compare_whole_rows
+        return compare(database, names, compared, shown_rows)
+
+
+def _both(source: object, target: object, names: tuple[str, str] | None) -> tuple[Rows, Rows]:
+    told = (None, None) if names is None else names
+    sides = []
+    for side, other, name in ((source, target, told[0]), (target, source, told[1])):
+        columns = None
+        if _plain_tuples(side) and not _plain_tuples(other):
+            columns = rows_of(other).schema.names
+        sides.append(rows_of(side, name, columns=columns))
+    if sides[0].name == sides[1].name:
+        told = (f"source ({sides[0].name})", f"target ({sides[1].name})")
+        sides = [rows_of(side, name) for side, name in zip(sides, told, strict=True)]
+    return sides[0], sides[1]
+
+
+def _plain_tuples(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and type(value[0]) is tuple
+
+
+def assert_converges(
+    source: object,
+    target: object,
+    key: str | Sequence[str] | None = None,
+    names: tuple[str, str] | None = None,
+    *,
+    deadline_seconds: float,
+    advance: Callable[[], object] | None = None,
+    explain: Callable[[], str] | None = None,
+    columns: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    tolerance: float = 0.0,
+    shown_rows: int = SHOWN_ROWS,
+) -> None:
+    """Compare again and again, and return when both tables hold the same rows.
+
+    A table that is not there yet is waited for.
+
+    Args:
+        source: as in `assert_same_rows`; so are target, key, names, columns, ignore, tolerance, shown_rows.
+        deadline_seconds: how long to go on, in seconds; the last comparison may end later.
+        advance: called before each comparison, such as `pipeline.run_available`.
+        explain: called when they did not become the same; its text goes into the error.
+
+    Raises:
+        NotConverged: an AssertionError, with what differed last and what `explain` says.
+    """
+    last: list[RowsDiffer | TableUnknown] = []
+
+    def same() -> bool:
+        if advance is not None:
+            advance()
+        try:
+            assert_same_rows(
+                source,
+                target,
+                key,
+                names,
+                columns=columns,
+                ignore=ignore,
+                tolerance=tolerance,
+                shown_rows=shown_rows,
+            )
+        except (RowsDiffer, TableUnknown) as error:
+            last[:] = [error]
+            return False
+        return True
+
+    left, right = _both_names(source, target, names)
     try:
-        target = _plain(target).select(source.column_names).cast(source.schema)
-    except pa.ArrowInvalid as error:
-        return [f"a value does not fit its column's type in the source: {error}"]
-    order = [(name, "ascending") for name in key]
-    source, target = source.sort_by(order), target.sort_by(order)
-    problems = []
-    for text, left, right in (("missing", source, target), ("extra", target, source)):
-        alone = left.select(list(key)).join(right.select(list(key)), keys=list(key), join_type="left anti")
-        if alone.num_rows:
-            problems.append(
-                f"{alone.num_rows} rows {text}, the first: {alone.slice(0, SHOWN_ROWS).to_pylist()}"
-            )
-    if problems or source.num_rows != target.num_rows:
-        return problems or [f"{source.num_rows} rows against {target.num_rows}: a key stands there twice"]
-    for name in source.column_names:
-        left, right = source[name], target[name]
-        same = pc.or_(pc.fill_null(pc.equal(left, right), False), pc.and_(left.is_null(), right.is_null()))
-        if pa.types.is_floating(left.type):
-            # In SQL as in Java NaN equals itself, and is not NULL.
-            both_nan = pc.fill_null(pc.and_(pc.is_nan(left), pc.is_nan(right)), False)
-            same = pc.or_(same, both_nan)
-        differing = pc.invert(same)
-        count = pc.sum(differing).as_py() or 0
-        if count:
-            rows = pc.indices_nonzero(differing).slice(0, SHOWN_ROWS)
-            shown = zip(
-                source.select(list(key)).take(rows).to_pylist(),
-                left.take(rows).to_pylist(),
-                right.take(rows).to_pylist(),
-                strict=True,
-            )
-            lines = "; ".join(f"{at}: {should!r} is {is_!r}" for at, should, is_ in shown)
-            problems.append(f"column {name}: {count} rows differ, the first: {lines}")
-    return problems
+        wait_until(same, f"{right} to hold the rows of {left}", deadline_seconds=deadline_seconds)
+    except DeadlinePassed as error:
+        # Where `advance` waits itself, it is its deadline that passed.
+        if not last:
+            raise
+        seen = last[0].seen if explain is None else f"{last[0].seen}\n{explain()}"
+        found = last[0].differences if isinstance(last[0], RowsDiffer) else None
+        raise NotConverged(error.attempted, seen, last[0].remedy, found) from None
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Return the table with instants as microseconds in UTC and strings of one kind: stores differ here."""
-    import pyarrow as pa
+def _both_names(source: object, target: object, names: tuple[str, str] | None) -> tuple[str, str]:
+    return names if names is not None else (_name(source), _name(target))
 
-    def plain(kind: pa.DataType) -> pa.DataType:
-        if pa.types.is_timestamp(kind):
-            return pa.timestamp("us", "UTC")
-        if pa.types.is_large_string(kind) or kind == pa.string_view():
-            return pa.string()
-        return kind
 
-    for position, field in enumerate(table.schema):
-        kind = plain(field.type)
-        if kind != field.type:
-            table = table.set_column(position, field.name, table[field.name].cast(kind))
-    fields = [pa.field(field.name, field.type) for field in table.schema]
-    return table.cast(pa.schema(fields))
+def _name(value: object) -> str:
+    return "the list" if isinstance(value, (list, tuple)) else rows_of(value).name

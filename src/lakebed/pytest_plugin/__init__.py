@@ -38,10 +38,12 @@ from lakebed.pytest_plugin.hooks import (
     pytest_terminal_summary,
 )
 from lakebed.pytest_plugin.pipelines import cdc_pipeline
+from lakebed.pytest_plugin.tables import change_feed, table_rows
 
 __all__ = [
     "cdc_pipeline",
     "change_events",
+    "change_feed",
     "debezium_client",
     "debezium_connector",
     "debezium_connectors",
@@ -73,4 +75,5 @@ __all__ = [
     "pytest_terminal_summary",
     "schema_registry_client",
     "spark_session",
+    "table_rows",
 ]
