@@ -8,7 +8,6 @@ from rich.table import Table
 
 from bench.report import new_table
 from bench.stacks import running, streaming
-from lakebed.cdc.barrier import wait_for_barrier
 from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.config.settings import load_settings
 
@@ -35,7 +34,7 @@ def run(rounds: int) -> Table:
             with streaming(connection, "latency", avro=avro) as stream:
                 kafka = stream.addresses.kafka_bootstrap_servers
                 # The snapshot's event must be in the topic before the topic's end is looked up.
-                wait_for_barrier(stream.database, kafka, stream.connector.config.topic_prefix)
+                stream.connector.wait_until_acknowledged(stream.database)
                 topic = stream.connector.topic("latency")
                 change_latencies(stream.database, kafka, topic, CHANGE, WARM_UP)
                 seconds = change_latencies(stream.database, kafka, topic, CHANGE, samples)

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from bench.report import new_table, ratio
 from bench.stacks import Stream, running, streaming
-from lakebed.cdc.barrier import wait_for_barrier
 from lakebed.config.settings import load_settings
 from lakebed.errors import DeadlinePassed
 
@@ -67,7 +66,7 @@ def run(rounds: int) -> Table:
         for avro in (False, True):
             with streaming(connection, "throughput", avro=avro) as stream:
                 kafka = stream.addresses.kafka_bootstrap_servers
-                wait_for_barrier(stream.database, kafka, stream.connector.config.topic_prefix)
+                stream.connector.wait_until_acknowledged(stream.database)
                 offset = _end_of(kafka, stream.connector.topic("throughput"))
                 seconds = []
                 for _ in range(1 + warm):

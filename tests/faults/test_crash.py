@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
-from lakebed.cdc.barrier import wait_for_barrier, wait_for_delta, wait_for_iceberg
+from lakebed.cdc.barrier import wait_for_delta, wait_for_iceberg
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.cdc.progress import delta_progress, iceberg_progress
 from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
@@ -22,6 +22,7 @@ from lakebed.errors import DeadlinePassed, UnknownService
 from lakebed.pytest_plugin.crash import Crash
 from lakebed.pytest_plugin.pipelines import CdcPipelines
 from lakebed.pytest_plugin.session import SessionStack
+from lakebed.services import postgres
 from lakebed.waiting import wait_until
 
 pytestmark = pytest.mark.debezium(avro=True)
@@ -89,12 +90,11 @@ def check(
 
     def prove() -> None:
         addresses = lakebed_stack.need("postgres", "s3", "iceberg-rest")
-        source = postgres_rows(addresses.postgres_port, database, "orders")
-        assert source.num_rows > ORDERS // 2
-        delta = delta_rows(addresses.s3_endpoint, delta_table_path)
-        assert_same_rows(source, delta, ["id"], ("PostgreSQL", "Delta"))
-        iceberg = iceberg_rows(iceberg_catalog, f"{iceberg_namespace}.orders")
-        assert_same_rows(source, iceberg, ["id"], ("PostgreSQL", "Iceberg"))
+        with postgres.connect(addresses.postgres_port, database) as connection:
+            source = postgres_rows(connection, "orders")
+        assert source.table().num_rows > ORDERS // 2
+        assert_same_rows(source, delta_rows(addresses.s3_endpoint, delta_table_path))
+        assert_same_rows(source, iceberg_rows(iceberg_catalog, f"{iceberg_namespace}.orders"))
         feed = (
             spark_session.read.format("delta").option("readChangeFeed", "true").option("startingVersion", "0")
         )
@@ -166,7 +166,7 @@ def test_a_pipeline_killed_between_two_commits_loses_and_doubles_nothing(
     postgres.execute("UPDATE orders SET state = state + 1 WHERE id % 2 = 0")
     pipeline.start()
     kafka, topic = addresses.kafka_bootstrap_servers, debezium_connector.topic("orders")
-    wait_for_barrier(postgres, kafka, debezium_connector.config.topic_prefix)
+    debezium_connector.wait_until_acknowledged(postgres)
     wait_for_delta(
         delta_table_path, addresses.delta_storage_options(), topic, kafka, check=pipeline.raise_if_failed
     )

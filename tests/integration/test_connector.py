@@ -14,7 +14,6 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer
 
-from lakebed.cdc.barrier import wait_for_barrier
 from lakebed.clients.connector import Connector
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.config.debezium import PluginName, SnapshotMode
@@ -82,27 +81,6 @@ def test_inserts_updates_and_deletes_arrive_in_order(
     seen = [(value["before"], value["after"]) for _, value in events[:3]]
     assert seen == [(None, inserted), (inserted, updated), (updated, None)]
     assert events[0][1]["source"]["db"] == postgres_connection.info.dbname
-
-
-def test_a_barrier_is_behind_everything_committed_before_it(
-    debezium_connector: Connector,
-    postgres_connection: psycopg.Connection[Any],
-    addresses: Addresses,
-    read: Read,
-) -> None:
-    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
-    postgres_connection.execute("INSERT INTO orders SELECT generate_series(1, 1000)")
-    prefix = debezium_connector.config.topic_prefix
-    wait_for_barrier(postgres_connection, addresses.kafka_bootstrap_servers, prefix, deadline_seconds=30)
-    topic = debezium_connector.topic("orders")
-    consumer = Consumer({"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "after-barrier"})
-    try:
-        from confluent_kafka import TopicPartition
-
-        assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=15) == (0, 1000)
-    finally:
-        consumer.close()
-    assert [key["id"] for key, _ in read(topic, 1000)] == list(range(1, 1001))
 
 
 @pytest.mark.debezium(

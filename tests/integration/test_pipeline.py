@@ -23,6 +23,7 @@ from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
 from lakebed.clients.connector import Connector
 from lakebed.errors import PipelineFailed
 from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
+from lakebed.services import postgres
 from lakebed.stack.addresses import Addresses
 
 pytestmark = pytest.mark.debezium(avro=True)
@@ -51,13 +52,14 @@ class Lake:
 
     def check(self, key: str = "id") -> int:
         """Prove that both tables are as the source; return how many rows that are."""
-        source = postgres_rows(self.addresses.postgres_port, self.database, "orders")
+        with postgres.connect(self.addresses.postgres_port, self.database) as connection:
+            source = postgres_rows(connection, "orders")
         for name, rows in (
             ("Delta", delta_rows(self.addresses.s3_endpoint, self.delta)),
             ("Iceberg", iceberg_rows(self.catalog, self.iceberg)),
         ):
             assert_same_rows(source, rows, [key], ("PostgreSQL", name))
-        return int(source.num_rows)
+        return int(source.table().num_rows)
 
     def effects(self) -> dict[str, int]:
         """By kind, how many changes the Delta table's change data feed has."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from lakebed.cdc.barrier import wait_for_barrier
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.cdc.pipeline import Pipeline, Target
@@ -142,9 +141,7 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         connector = Connector(config, client)
 
         def wait_for_all() -> None:
-            wait_for_barrier(
-                source, addresses.kafka_bootstrap_servers, config.topic_prefix, explain=connector.describe
-            )
+            connector.wait_until_acknowledged(source)
 
         with figures.timed("snapshot into Kafka (Avro)", lambda seconds: _rate(loaded, seconds)):
             connect_to_stream(connector, source)

@@ -96,17 +96,12 @@ class CdcPipeline:
         self.pipeline.stop()
 
     def wait_until_in_kafka(self, *, deadline_seconds: float = 60.0) -> str:
-        """Return when everything that was committed before this call is in Kafka; see `wait_for_barrier`."""
-        from lakebed.cdc.barrier import wait_for_barrier
+        """Return when everything that was committed before this call is in Kafka.
 
+        See `Connector.wait_until_acknowledged`.
+        """
         with self._database() as postgres:
-            return wait_for_barrier(
-                postgres,
-                self._bootstrap_servers,
-                self.connector.config.topic_prefix,
-                deadline_seconds=deadline_seconds,
-                connector=self.connector,
-            )
+            return self.connector.wait_until_acknowledged(postgres, deadline_seconds=deadline_seconds)
 
     def wait_until_caught_up(self, *, deadline_seconds: float = 60.0) -> None:
         """Return when everything that was committed before this call is in all tables of the pipeline.
