@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from psycopg import Connection
+
 from shop import Shop
 
 

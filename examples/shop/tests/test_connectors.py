@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from lakebed.cdc.events import Operation
-from lakebed.pytest_plugin.events import ChangeEvents
-from shop import Shop
 
+from lakebed.cdc.events import Operation
 from lakebed.clients.connector import Connector
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.config.debezium import SnapshotMode
 from lakebed.lifecycle import ConnectorState
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
+from lakebed.pytest_plugin.events import ChangeEvents
+from shop import Shop
 
 
 def test_what_was_there_before_is_read_first(

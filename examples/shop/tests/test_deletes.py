@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from lakebed.cdc.events import Operation
+from lakebed.clients.connector import Connector
 from lakebed.pytest_plugin.events import ChangeEvents
 from shop import Shop
-
-from lakebed.clients.connector import Connector
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import psycopg
 import pytest
+
 from lakebed.cdc.events import Operation
+from lakebed.clients.connector import Connector
 from lakebed.pytest_plugin.events import ChangeEvents
 from shop import Shop
-
-from lakebed.clients.connector import Connector
 
 
 def test_a_customer_is_one_event(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from shop import Shop
 
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.clients.connector import Connector
 from lakebed.pytest_plugin.events import ChangeEvents
 from lakebed.pytest_plugin.pipelines import CdcPipelines
-from lakebed.pytest_plugin.rows import TableRows
+from lakebed.pytest_plugin.tables import TableRows
+from shop import Shop
 
 ROWS = 50_000
 TAKE_OVER = (

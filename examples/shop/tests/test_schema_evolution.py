@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from lakebed.cdc.events import ABSENT
-from lakebed.pytest_plugin.events import ChangeEvents
-from shop import Shop
 
+from lakebed.cdc.events import ABSENT
 from lakebed.clients.connector import Connector
 from lakebed.errors import ConnectorFailed
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
+from lakebed.pytest_plugin.events import ChangeEvents
+from shop import Shop
 
 FORMATS = pytest.mark.parametrize("avro", [False, True], ids=["JSON", "Avro"])
 RENAME = "ALTER TABLE products RENAME title TO name"

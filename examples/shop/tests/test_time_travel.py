@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from pyiceberg.catalog import Catalog
-from shop import Shop
 
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.clients.connector import Connector
-from lakebed.pytest_plugin.change_feed import ChangeFeed
 from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
-from lakebed.pytest_plugin.rows import TableRows
+from lakebed.pytest_plugin.tables import ChangeFeeds, TableRows
+from shop import Shop
 
 pytestmark = pytest.mark.debezium(avro=True)
+
+# Version 0 is the empty table that the pipeline makes.
+AFTER_THE_SNAPSHOT = 1
 
 
 @pytest.fixture
@@ -36,10 +39,58 @@ def lake(
 def test_an_older_version_of_the_delta_table_is_as_it_was(
     stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
 ) -> None:
-    before = table_rows.delta(delta_table_path)
-    version = before.version
-    rows = before.to_table()
+    before = table_rows.postgres("products").table()
     stocked_shop.change_price("tea", "5.00")
     stocked_shop.connection.execute("DELETE FROM products WHERE sku = 'mug'")
     lake.run_available()
-    assert_same_rows(rows, table_rows.delta(delta_table_path, version=version), key=["sku"])
+    assert_same_rows(before, table_rows.delta(delta_table_path, version=AFTER_THE_SNAPSHOT), key="sku")
+    assert_same_rows(table_rows.postgres("products"), table_rows.delta(delta_table_path))
+
+
+def test_an_older_snapshot_of_the_iceberg_table_is_as_it_was(
+    stocked_shop: Shop,
+    lake: CdcPipeline,
+    table_rows: TableRows,
+    iceberg_catalog: Catalog,
+    iceberg_namespace: str,
+) -> None:
+    identifier = f"{iceberg_namespace}.products"
+    snapshot = iceberg_catalog.load_table(identifier).current_snapshot()
+    assert snapshot is not None
+    before = table_rows.postgres("products").table()
+    stocked_shop.renumber("tea", "tea-2")
+    lake.run_available()
+    assert_same_rows(before, table_rows.iceberg(identifier, snapshot.snapshot_id), key="sku")
+    assert_same_rows(table_rows.postgres("products"), table_rows.iceberg(identifier))
+
+
+def test_the_feed_tells_each_kind_of_change(
+    stocked_shop: Shop, lake: CdcPipeline, change_feed: ChangeFeeds, delta_table_path: str
+) -> None:
+    stocked_shop.change_price("tea", "5.00")
+    stocked_shop.connection.execute("DELETE FROM products WHERE sku = 'mug'")
+    stocked_shop.add_product("pot", "20.00")
+    lake.run_available()
+    feed = change_feed(delta_table_path, from_version=AFTER_THE_SNAPSHOT + 1).table()
+    kinds = Counter(feed.column("_change_type").to_pylist())
+    assert kinds == {"insert": 1, "delete": 1, "update_preimage": 1, "update_postimage": 1}
+
+
+def test_the_feed_has_the_row_before_and_after(
+    stocked_shop: Shop, lake: CdcPipeline, change_feed: ChangeFeeds, delta_table_path: str
+) -> None:
+    stocked_shop.change_price("tea", "5.00")
+    lake.run_available()
+    feed = change_feed(delta_table_path, from_version=AFTER_THE_SNAPSHOT + 1).table().to_pylist()
+    prices = {row["_change_type"]: row["price"] for row in feed}
+    assert prices == {"update_preimage": Decimal("4.50"), "update_postimage": Decimal("5.00")}
+
+
+def test_several_changes_of_one_row_in_one_batch_are_one_change_of_the_table(
+    stocked_shop: Shop, lake: CdcPipeline, change_feed: ChangeFeeds, delta_table_path: str
+) -> None:
+    for price in ("4.60", "4.70", "4.80"):
+        stocked_shop.change_price("tea", price)
+    lake.run_available()
+    feed = change_feed(delta_table_path, from_version=AFTER_THE_SNAPSHOT + 1).table().to_pylist()
+    assert [row["price"] for row in feed if row["_change_type"] == "update_postimage"] == [Decimal("4.80")]

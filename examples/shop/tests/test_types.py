@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from lakebed.pytest_plugin.events import ChangeEvents
-from shop import Shop
 
 from lakebed.clients.connector import Connector
+from lakebed.pytest_plugin.events import ChangeEvents
+from shop import Shop
 
 VALUES = {
     "numeric(10, 2)": "12345678.90",

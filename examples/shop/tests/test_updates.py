@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+
 from lakebed.cdc.events import UNAVAILABLE, Operation
+from lakebed.clients.connector import Connector
 from lakebed.pytest_plugin.events import ChangeEvents
 from shop import Shop
-
-from lakebed.clients.connector import Connector
 
 
 @pytest.fixture
