@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Bytecode and tool caches stay in the clone.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Each example is a project of its own.
+MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
+
 .PHONY: demo test unit lint bench soak lock clean
 
 demo: $(VENV)/installed
@@ -13,6 +16,7 @@ demo: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest
+	cd examples/shop && ../../$(BIN)/python -m pytest
 
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest tests/unit
@@ -21,6 +25,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd examples/shop && ../../$(BIN)/mypy $(MYPY_OF_EXAMPLES) .
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench
