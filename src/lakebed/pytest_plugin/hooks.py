@@ -192,9 +192,6 @@ def pytest_runtest_protocol(
     phases = item.config.stash[PHASES]
     if phases.state in (FixturePhase.INFRASTRUCTURE_READY, FixturePhase.MODULE_END):
         _move(item, FixturePhase.MODULE_START, str(_module(item)))
-    item.config.stash[ALONE] = _wants_alone(item)
-    if STACK in item.config.stash or not _overrides_settings(item):
-        take_turn(item.config)
     try:
         result = yield
     finally:
@@ -233,6 +230,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """The function-scoped fixtures are being made."""
     item.stash[DIAGNOSES] = []
     item.stash[CONNECTORS] = []
+    item.config.stash[ALONE] = _wants_alone(item)
+    if STACK in item.config.stash or not _overrides_settings(item):
+        # Here and not around the whole protocol: a warning of it is to be one of the test's.
+        take_turn(item.config)
     _move(item, FixturePhase.SETUP, item.nodeid)
 
 
