@@ -1,4 +1,4 @@
-"""The pytest plugin: ten fixtures on a stack that starts once and only with what the tests ask for."""
+"""The pytest plugin: fixtures on a stack that starts once and only with what the tests ask for."""
 
 from __future__ import annotations
 
