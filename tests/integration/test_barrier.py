@@ -57,6 +57,7 @@ def test_one_that_does_not_come_tells_the_state_of_connector_and_slot(
 ) -> None:
     debezium_connector.wait_until_acknowledged(postgres_connection)
     debezium_connector.client.pause(debezium_connector.name)
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
     with pytest.raises(DeadlinePassed) as caught:
         debezium_connector.wait_until_acknowledged(postgres_connection, deadline_seconds=0.5)
     assert "up to log position" in caught.value.attempted
