@@ -7,7 +7,7 @@ without Spark, so that what they say does not depend on what wrote the tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,9 @@ class Rows:
     """
 
     name: str
-    read: Callable[[], pa.RecordBatchReader]
-    find_key: Callable[[], tuple[str, ...]] = _no_key
+    # Not shown: how to connect has a password in it.
+    read: Callable[[], pa.RecordBatchReader] = field(repr=False)
+    find_key: Callable[[], tuple[str, ...]] = field(default=_no_key, repr=False)
 
     def batches(self) -> pa.RecordBatchReader:
         """Return the rows as they are now; the order means nothing.
