@@ -147,7 +147,8 @@ def rows_of(value: object, name: str | None = None, *, columns: Sequence[str] | 
         return Rows(name or told, partial(lake_rows.read_delta_table, value))
     if package == "pyiceberg" and hasattr(value, "scan"):
         return Rows(name or told, partial(lake_rows.read_iceberg_table, value, None))
-    read = _arrow_reader(value, name or told)
+    # A Series of pandas has a stream, but is one column without a name.
+    read = _arrow_reader(value, name or told) if package != "pandas" else None
     if read is None:
         raise NotComparable(
             f"read rows from a {kind.__module__}.{kind.__qualname__}",
