@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -150,7 +150,7 @@ def test_a_range_that_contradicts_itself_is_refused_before_the_table_is_opened()
 
 
 @pytest.mark.parametrize("asked", [{"from_version": 4}, {"to_version": 4}, {"from_version": -1}])
-def test_a_version_that_is_not_there_yet_is_told_with_the_newest(table: str, asked: dict[str, int]) -> None:
+def test_a_version_that_is_not_there_yet_is_told_with_the_newest(table: str, asked: dict[str, Any]) -> None:
     with pytest.raises(VersionUnknown, match="its newest version is 3"):
         feed_of(table, **asked).table()
 

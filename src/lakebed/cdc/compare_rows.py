@@ -37,10 +37,12 @@ def compare_by_key(
     )
     counts = dict(zip(differing_columns.values(), by_column, strict=True))
     counts = {name: count for name, count in counts.items() if count}
+    source_rows, target_rows = _row(database, _ROWS)
     return Differences(
         names,
         compared.key,
-        *_row(database, _ROWS),
+        source_rows,
+        target_rows,
         repeated_in_source=repeated[0],
         repeated_in_target=repeated[1],
         missing=missing,
@@ -99,12 +101,13 @@ def compare_whole_rows(
         ).fetchall()
         rows = _rows(database, table, kinds, [row for row, _ in picked])
         first.append(tuple(RepeatedRow(rows[row], times) for row, times in picked))
-    counts = _row(database, _ROWS)
+    source_rows, target_rows = _row(database, _ROWS)
     notes = compared.notes() if missing or extra else {}
     return Differences(
         names,
         (),
-        *counts,
+        source_rows,
+        target_rows,
         missing=missing,
         extra=extra,
         notes=notes,
@@ -136,7 +139,7 @@ def _execute(database: duckdb.DuckDBPyConnection, statement: str) -> None:
 
 def _add_json(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> None:
     if compared.needs_json():
-        database.create_function("lakebed_json", canonical_json, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item, arg-type]
+        database.create_function("lakebed_json", canonical_json, ["VARCHAR"], "VARCHAR")
 
 
 def _find_repeated(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def iceberg_rows(
     return Rows(name or told, partial(lake_rows.read_iceberg, catalog, identifier, snapshot_id))
 
 
-def rows_of(value: object, name: str | None = None, *, columns: Sequence[str] | None = None) -> Rows:
+def rows_of(value: Any, name: str | None = None, *, columns: Sequence[str] | None = None) -> Rows:
     """Return `value` as rows.
 
     Args:

@@ -36,7 +36,7 @@ def read(frame: DataFrame) -> pa.RecordBatchReader:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     session = frame.sparkSession
-    master = session.sparkContext.master
+    master = str(session.sparkContext.master)
     if not master.startswith("local"):
         raise RowsUnreadable(
             "read a Spark DataFrame",

@@ -48,7 +48,6 @@ def coloured(representation: Any, error: RowsDiffer) -> TerminalRepr | Any:
     entries = representation.reprtraceback.reprentries
     last = entries[-1] if entries else None
     if isinstance(last, ReprEntry):
-        entries[-1] = ColouredEntry(
-            last.lines, last.reprfuncargs, last.reprlocals, last.reprfileloc, last.style
-        )
+        shown = ColouredEntry(last.lines, last.reprfuncargs, last.reprlocals, last.reprfileloc, last.style)
+        representation.reprtraceback.reprentries = [*entries[:-1], shown]
     return representation
