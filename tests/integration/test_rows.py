@@ -30,9 +30,9 @@ WIDE = """
         id int PRIMARY KEY, flag boolean, small smallint, big bigint, single real, twice float8,
         price numeric(10, 2), digits numeric, name text, short varchar(5), padded char(4), data bytea,
         code uuid, doc json, docs jsonb, day date, clock time, zoned timetz, local timestamp,
-        instant timestamptz, lasts interval, cents money, host inet, feels mood, counted positive, many int[], prices numeric[],
-        names text[], instants timestamptz[], codes uuid[], hosts inet[], place point, bits bit(3), page xml,
-        number oid, reach int4range);
+        instant timestamptz, lasts interval, cents money, host inet, feels mood, counted positive,
+        many int[], prices numeric[], names text[], instants timestamptz[], codes uuid[], hosts inet[],
+        place point, bits bit(3), page xml, number oid, reach int4range);
     INSERT INTO wide VALUES (
         1, true, 1, 2, 0.1, 0.1, 1.20, 12345678901234567890123456789012345678901234567890.5, 'ä', 'v', 'c',
         '\\x00ff', '6e1f2a30-0000-4000-8000-000000000001', '{"b": 1, "a": [1.0]}', '{"b": 1, "a": [1.0]}',

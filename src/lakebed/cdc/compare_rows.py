@@ -26,10 +26,9 @@ def compare_by_key(
     Rows whose key is there twice in one of the tables cannot belong to one row of the other: they are counted
     by themselves, and not compared.
     """
-    _add_json(database, compared)
     keys = len(compared.key)
-    repeated = _find_repeated(database, compared)
-    differing_columns = _find_pairs(database, compared, any(repeated))
+    differing_columns = compared.values()
+    repeated = pair_rows(database, compared)
     sums = "".join(f", count(*) FILTER ({_MATCHED} AND d{place})" for place in differing_columns)
     missing, extra, differing, *by_column = _row(
         database,
@@ -38,10 +37,12 @@ def compare_by_key(
     )
     counts = dict(zip(differing_columns.values(), by_column, strict=True))
     counts = {name: count for name, count in counts.items() if count}
+    source_rows, target_rows = _row(database, _ROWS)
     return Differences(
         names,
         compared.key,
-        *_row(database, _ROWS),
+        source_rows,
+        target_rows,
         repeated_in_source=repeated[0],
         repeated_in_target=repeated[1],
         missing=missing,
@@ -57,6 +58,18 @@ def compare_by_key(
         first_extra=_first_alone(database, "target", compared.target, keys, shown_rows),
         first_differing=_first_differing(database, compared, differing_columns, counts, shown_rows),
     )
+
+
+def pair_rows(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> tuple[int, int]:
+    """Find what differs by key; return how many keys are there more than once in source and target.
+
+    Makes the table `pairs`: the row numbers `s` and `t` of two rows of one key that differ, `d2` ... in which
+    columns (by their place), or of a row that is alone, the other number being NULL.
+    """
+    _add_json(database, compared)
+    repeated = _find_repeated(database, compared)
+    _find_pairs(database, compared, any(repeated))
+    return repeated
 
 
 def compare_whole_rows(
@@ -88,12 +101,13 @@ def compare_whole_rows(
         ).fetchall()
         rows = _rows(database, table, kinds, [row for row, _ in picked])
         first.append(tuple(RepeatedRow(rows[row], times) for row, times in picked))
-    counts = _row(database, _ROWS)
+    source_rows, target_rows = _row(database, _ROWS)
     notes = compared.notes() if missing or extra else {}
     return Differences(
         names,
         (),
-        *counts,
+        source_rows,
+        target_rows,
         missing=missing,
         extra=extra,
         notes=notes,
@@ -125,7 +139,7 @@ def _execute(database: duckdb.DuckDBPyConnection, statement: str) -> None:
 
 def _add_json(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> None:
     if compared.needs_json():
-        database.create_function("lakebed_json", canonical_json, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item, arg-type]
+        database.create_function("lakebed_json", canonical_json, ["VARCHAR"], "VARCHAR")
 
 
 def _find_repeated(database: duckdb.DuckDBPyConnection, compared: ComparedColumns) -> tuple[int, int]:
@@ -154,15 +168,9 @@ def _forms(compared: ComparedColumns, side: int) -> str:
     return f"(SELECT {alias}.rowid AS row, {', '.join(forms)} FROM {table} {alias})"
 
 
-def _find_pairs(
-    database: duckdb.DuckDBPyConnection, compared: ComparedColumns, has_repeated: bool
-) -> dict[int, str]:
-    """Make the table `pairs` of rows that are alone (s or t is NULL) or differ (d0, d1 ... say where).
-
-    Return which number of `d` is which column.
-    """
+def _find_pairs(database: duckdb.DuckDBPyConnection, compared: ComparedColumns, has_repeated: bool) -> None:
     keys = range(len(compared.key))
-    columns = {place: name for place, name in enumerate(compared.names) if place not in keys}
+    columns = compared.values()
     selected = "".join(f", {_differs(compared, place)} AS d{place}" for place in columns)
     found = "".join(f" OR d{place}" for place in columns)
     same_key = " AND ".join(f"s.n{place} IS NOT DISTINCT FROM t.n{place}" for place in keys)
@@ -177,7 +185,6 @@ def _find_pairs(
         f" FROM {sides[0]} s FULL JOIN {sides[1]} t ON {same_key}) WHERE s IS NULL OR t IS NULL{found}",
     )
     _look_into_json(database, compared, list(columns))
-    return columns
 
 
 def _differs(compared: ComparedColumns, place: int) -> str:

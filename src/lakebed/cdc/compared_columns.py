@@ -35,6 +35,10 @@ class ComparedColumns:
         """Of all columns, in the order of storage."""
         return list(self.source)
 
+    def values(self) -> dict[int, str]:
+        """Return place in storage to name of the columns that are no part of the key."""
+        return {place: name for place, name in enumerate(self.source) if name not in self.key}
+
     def forms(self, left: str, right: str) -> list[tuple[str, str]]:
         """Return for each column SQL of its values in a common form, in tables named `left` and `right`.
 

@@ -85,11 +85,14 @@ def differences(
     keys = (key,) if isinstance(key, str) else tuple(key or left.find_key() or right.find_key())
     streams = left.batches(), right.batches()
     schemas = streams[0].schema, streams[1].schema
-    if schemas[1].names == [] and target in ([], ()):
-        streams = streams[0], schemas[0].empty_table().to_reader()
-    elif schemas[0].names == [] and source in ([], ()):
-        streams = schemas[1].empty_table().to_reader(), streams[1]
     told = left.name, right.name
+    # An empty list has the columns of the other table.
+    if _is_empty_list(target):
+        streams = streams[0], schemas[0].empty_table().to_reader()
+    if _is_empty_list(source):
+        streams = schemas[1].empty_table().to_reader(), streams[1]
+    if _is_empty_list(source) and _is_empty_list(target):
+        return Differences(told)
     compared = columns_to_compare(
         (streams[0].schema, streams[1].schema),
         told,
@@ -125,6 +128,10 @@ def _both(source: object, target: object, names: tuple[str, str] | None) -> tupl
         told = (f"source ({sides[0].name})", f"target ({sides[1].name})")
         sides = [rows_of(side, name) for side, name in zip(sides, told, strict=True)]
     return sides[0], sides[1]
+
+
+def _is_empty_list(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and not value
 
 
 def _plain_tuples(value: object) -> bool:

@@ -7,7 +7,7 @@ without Spark, so that what they say does not depend on what wrote the tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,9 @@ class Rows:
     """
 
     name: str
-    read: Callable[[], pa.RecordBatchReader]
-    find_key: Callable[[], tuple[str, ...]] = _no_key
+    # Not shown: how to connect has a password in it.
+    read: Callable[[], pa.RecordBatchReader] = field(repr=False)
+    find_key: Callable[[], tuple[str, ...]] = field(default=_no_key, repr=False)
 
     def batches(self) -> pa.RecordBatchReader:
         """Return the rows as they are now; the order means nothing.
@@ -121,7 +122,7 @@ def iceberg_rows(
     return Rows(name or told, partial(lake_rows.read_iceberg, catalog, identifier, snapshot_id))
 
 
-def rows_of(value: object, name: str | None = None, *, columns: Sequence[str] | None = None) -> Rows:
+def rows_of(value: Any, name: str | None = None, *, columns: Sequence[str] | None = None) -> Rows:
     """Return `value` as rows.
 
     Args:
@@ -146,7 +147,8 @@ def rows_of(value: object, name: str | None = None, *, columns: Sequence[str] | 
         return Rows(name or told, partial(lake_rows.read_delta_table, value))
     if package == "pyiceberg" and hasattr(value, "scan"):
         return Rows(name or told, partial(lake_rows.read_iceberg_table, value, None))
-    read = _arrow_reader(value, name or told)
+    # A Series of pandas has a stream, but is one column without a name.
+    read = _arrow_reader(value, name or told) if package != "pandas" else None
     if read is None:
         raise NotComparable(
             f"read rows from a {kind.__module__}.{kind.__qualname__}",

@@ -1,41 +1,76 @@
-"""Rows of a Spark DataFrame as Arrow, without a Python object for each. Use `lakebed.cdc.rows.rows_of`."""
+"""Rows of a Spark DataFrame as Arrow, without a Python object for each. Use `lakebed.cdc.rows.rows_of`.
+
+They go through Parquet files in a temporary folder. Spark's own way to Arrow is closed on Java 21: Spark 3.5
+has a version of Arrow that does not know its direct buffers.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from lakebed.errors import RowsUnreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+# Instants as what they are, in UTC, and old dates as they are, not moved into the Julian calendar
+# (Spark documentation, "Parquet Files", section "Configuration").
+_SETTINGS = {
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+}
 
 
 def read(frame: DataFrame) -> pa.RecordBatchReader:
     """Open a stream of the DataFrame's rows; Spark computes them anew.
 
-    Each batch comes as one row that holds it in Arrow's stream format, so that Spark's own iteration over
-    partitions can carry it.
+    Raises:
+        RowsUnreadable: Spark fails, or its executors are on other machines.
     """
     import pyarrow as pa
+    from pyarrow.dataset import dataset
     from pyspark.sql.pandas.types import to_arrow_schema
 
+    session = frame.sparkSession
+    master = str(session.sparkContext.master)
+    if not master.startswith("local"):
+        raise RowsUnreadable(
+            "read a Spark DataFrame",
+            f"its executors at {master} cannot write into this machine's folders",
+            "write it as a Delta table and read that: `table_rows.delta(path)`",
+        )
     schema = to_arrow_schema(frame.schema)
+    folder = tempfile.TemporaryDirectory(prefix="lakebed-spark-rows-")
+    try:
+        with _settings(session):
+            frame.write.parquet(f"file://{folder.name}/rows")
+    except Exception as error:
+        folder.cleanup()
+        raise RowsUnreadable("read a Spark DataFrame", str(error), "see what Spark says of it") from error
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for row in frame.mapInArrow(_packed, "batch binary").toLocalIterator():
-            with pa.ipc.open_stream(row.batch) as stream:
-                for batch in stream:
-                    yield batch.cast(schema)
+        with folder:
+            # The schema of the files has what Parquet can say; Spark's says what the columns are.
+            for batch in dataset(f"{folder.name}/rows", format="parquet").to_batches():
+                yield batch.cast(schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Runs in Spark's Python workers."""
-    import pyarrow as pa
-
-    for batch in batches:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as stream:
-            stream.write_batch(batch)
-        yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
+@contextmanager
+def _settings(session: SparkSession) -> Iterator[None]:
+    before = {name: session.conf.get(name, None) for name in _SETTINGS}
+    for name, value in _SETTINGS.items():
+        session.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, former in before.items():
+            if former is None:
+                session.conf.unset(name)
+            else:
+                session.conf.set(name, former)

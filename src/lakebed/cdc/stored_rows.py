@@ -124,6 +124,15 @@ def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return values if values.type == kind else values.cast(kind)
 
 
+def restored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a stored column in the type it had."""
+    import pyarrow as pa
+
+    if pa.types.is_interval(kind):
+        return pa.chunked_array([chunk.view(kind) for chunk in column.chunks], kind)
+    return column if column.type == kind else column.cast(kind)
+
+
 def told(value: Any, kind: pa.DataType) -> Any:
     """Return a stored value as what it was before `stored_type`: dates, times and instants again."""
     import pyarrow as pa

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from lakebed.cdc.change_feed import change_feed
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.cdc.pipeline import Pipeline, Target
@@ -217,19 +219,14 @@ def _prove(chain: Chain, figures: Figures, when: str) -> None:
 
 def _show_feed(chain: Chain) -> None:
     """Show the change data feed of the Delta table of flights, counted by version and kind of change."""
-    feed = (
-        chain.spark.read.format("delta")
-        .option("readChangeFeed", "true")
-        .option("startingVersion", "0")
-        .load(chain.delta_path("flights"))
-        .groupBy("_commit_version", "_change_type")
-        .count()
-        .orderBy("_commit_version", "_change_type")
-        .collect()
-    )
+    feed = change_feed(chain.delta_path("flights"), endpoint=chain.addresses.s3_endpoint)
+    kinds: Counter[tuple[int, str]] = Counter()
+    for batch in feed.batches():
+        versions, changes = batch["_commit_version"].to_pylist(), batch["_change_type"].to_pylist()
+        kinds.update(zip(versions, changes, strict=True))
     table = Table("version", "_change_type", "rows", title="change data feed of flights", box=None)
-    for row in feed:
-        table.add_row(str(row["_commit_version"]), row["_change_type"], f"{row['count']:,}")
+    for (version, change_type), count in sorted(kinds.items()):
+        table.add_row(str(version), change_type, f"{count:,}")
     out.print(table)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakebed.errors import LakebedError
+from lakebed.errors import LakebedError, RowsDiffer
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
 from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, import_clients, services_needed
 
@@ -255,6 +255,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the fixtures know of their servers to the report of a failed test."""
     report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, RowsDiffer):
+        # It looks into pytest's own parts: only where it is needed.
+        from lakebed.pytest_plugin.coloured_diff import coloured
+
+        report.longrepr = coloured(report.longrepr, call.excinfo.value)
     if report.failed and call.when in ("setup", "call"):
         stack = item.config.stash.get(STACK, None)
         diagnoses = [] if stack is None else [stack.stopped_services]
