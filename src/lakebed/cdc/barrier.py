@@ -1,7 +1,7 @@
 """Barriers for tables: everything that is in a change topic now has come into a Delta or an Iceberg table.
 
 A table of a lake records up to which offset of its topic it has come (`lakebed.cdc.progress`). Before it
-comes the barrier for Kafka, `Connector.wait_until_acknowledged`: everything that was committed is in the topics.
+comes the barrier for Kafka, `Connector.wait_until_acknowledged`: all that was committed is in the topics.
 """
 
 from __future__ import annotations
