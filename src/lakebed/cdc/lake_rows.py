@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
-def storage_options(endpoint: str) -> dict[str, str]:
-    """Return what delta-rs needs to reach the stack's S3 store."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": s3.ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
-        "AWS_REGION": s3.REGION,
-        "AWS_ALLOW_HTTP": "true",
-    }
-
-
 def open_delta(endpoint: str | None, path: str, version: int | None = None) -> DeltaTable:
     """Open a Delta table; see `lakebed.cdc.rows.delta_rows`.
 
@@ -36,7 +25,7 @@ def open_delta(endpoint: str | None, path: str, version: int | None = None) -> D
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    options = None if endpoint is None else storage_options(endpoint)
+    options = None if endpoint is None else s3.storage_options(endpoint)
     attempted = f"open the Delta table at {path}"
     try:
         table = DeltaTable(path.replace("s3a://", "s3://", 1), storage_options=options)

@@ -20,6 +20,19 @@ REGION = _CONTRACT.s3_region
 WAREHOUSE_BUCKET = "warehouse"
 DELTA_BUCKET = "delta"
 _OWN_BUCKETS = (WAREHOUSE_BUCKET, DELTA_BUCKET)
+
+
+def storage_options(endpoint: str) -> dict[str, str]:
+    """Return the `storage_options` with which delta-rs reaches the S3 store."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION": REGION,
+        "AWS_ALLOW_HTTP": "true",
+    }
+
+
 _PAGE = 1000
 
 

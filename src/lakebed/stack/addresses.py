@@ -106,13 +106,7 @@ class Addresses:
 
     def delta_storage_options(self) -> dict[str, str]:
         """Return the `storage_options` with which delta-rs reaches the S3 store."""
-        return {
-            "AWS_ENDPOINT_URL": self.s3_endpoint,
-            "AWS_ACCESS_KEY_ID": s3.ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
-            "AWS_REGION": s3.REGION,
-            "AWS_ALLOW_HTTP": "true",
-        }
+        return s3.storage_options(self.s3_endpoint)
 
     def environment(self) -> dict[str, str]:
         """Return the variables an existing suite reads, for the services that run."""
