@@ -215,7 +215,8 @@ def test_the_tests_of_another_worker_are_not_disturbed(run_tests: RunTests) -> N
 
         @pytest.mark.parametrize("number", range(30))
         def test_uses(kafka_topic, kafka_admin_client, postgres_connection, number):
-            assert postgres_connection.execute("SELECT count(md5(n::text)) FROM generate_series(1, 20000) n").rowcount
+            work = "SELECT count(md5(n::text)) FROM generate_series(1, 20000) n"
+            assert postgres_connection.execute(work).fetchone() == (20000,)
             assert kafka_topic in kafka_admin_client.list_topics(timeout=10).topics
     """
     run_tests("-n", "2", "-q", test_inner=tests).assert_outcomes(passed=33)

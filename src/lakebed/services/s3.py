@@ -20,6 +20,7 @@ REGION = _CONTRACT.s3_region
 WAREHOUSE_BUCKET = "warehouse"
 DELTA_BUCKET = "delta"
 _OWN_BUCKETS = (WAREHOUSE_BUCKET, DELTA_BUCKET)
+_PAGE = 1000
 
 
 def storage_options(endpoint: str) -> dict[str, str]:
@@ -31,9 +32,6 @@ def storage_options(endpoint: str) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_ALLOW_HTTP": "true",
     }
-
-
-_PAGE = 1000
 
 
 def _program() -> str:
