@@ -130,7 +130,7 @@ class SessionStack:
             connection = self._open()
             if self._killed:
                 # What a test has killed stays so until the test brings it back; the addresses do not change.
-                return Addresses(self._ports)
+                return Addresses(self._ports, self.settings.registry_credentials)
             self._begin_others(connection)
             self._ports = ports = connection.start(services, self.settings)
             waited = time.monotonic() - started
