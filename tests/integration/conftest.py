@@ -10,6 +10,13 @@ from lakebed.stack.addresses import Addresses
 _ALL = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker of pytest-xdist run all tests with Spark (`--dist loadgroup`): one session, warm."""
+    for item in items:
+        if "spark_session" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
 @pytest.fixture(scope="session")
 def addresses(lakebed_stack: SessionStack) -> Addresses:
     """The addresses of every service of the session's stack."""
