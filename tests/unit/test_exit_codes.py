@@ -19,6 +19,16 @@ _CODES = {
     "SnapshotFailed": 1,
     "CleanUpIncomplete": 1,
     "PipelineFailed": 1,
+    "PoisonMessage": 1,
+    "NoChangeEvents": 1,
+    "NotComparable": 1,
+    "RowsUnreadable": 1,
+    "TableUnknown": 1,
+    "VersionUnknown": 1,
+    "VersionExpired": 1,
+    "ChangeFeedDisabled": 1,
+    "ChangeFeedRangeInvalid": 1,
+    "ChangeFeedUnavailable": 1,
     "UnknownService": 2,
     "SettingsInvalid": 2,
     "PortTaken": 3,
@@ -33,6 +43,7 @@ _CODES = {
     "DownloadFailed": 5,
     "CorruptDownload": 5,
     "RowsDiffer": 6,
+    "NotConverged": 6,
 }
 
 

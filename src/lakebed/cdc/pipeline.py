@@ -137,6 +137,8 @@ class Pipeline:
             # As a pattern, because a topic that is not there yet would be an error.
             .option("subscribePattern", re.escape(name))
             .option("startingOffsets", "earliest")
+            # What is to be read is there. Kafka's own default waits half a second for more of it.
+            .option("kafka.fetch.max.wait.ms", "10")
             .load()
         )
         return (
