@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from lakebed.cdc.topic_state import end_offsets, last_event, topic_id
 from lakebed.clients.connector import Connector
 from lakebed.errors import ConnectorFailed, DeadlinePassed, PipelineFailed
 from lakebed.stack.addresses import Addresses
+from lakebed.waiting import wait_until
 
 FAILING_TRANSFORMATION = {
     "transforms": "broken",
@@ -63,6 +65,30 @@ def test_one_that_does_not_come_tells_the_state_of_connector_and_slot(
     assert "up to log position" in caught.value.attempted
     for told in ("state: PAUSED", "bytes behind", "confirmed_flush_lsn="):
         assert told in caught.value.seen
+
+
+def test_it_comes_though_a_snapshot_passes_over_its_message(
+    postgres_connections: Callable[[], Postgres], debezium_connector: Connector, addresses: Addresses
+) -> None:
+    postgres, other = postgres_connections(), postgres_connections()
+    client, name = debezium_connector.client, debezium_connector.name
+    postgres.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    postgres.execute("INSERT INTO orders VALUES (1)")
+    debezium_connector.wait_until_acknowledged(postgres)
+    client.stop(name)
+    client.reset_offsets(name)
+    position = "SELECT pg_current_wal_insert_lsn()"
+    before = postgres.execute(position).fetchone()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(debezium_connector.wait_until_acknowledged, other, deadline_seconds=30)
+        wait_until(
+            lambda: postgres.execute(position).fetchone() != before, "the message", deadline_seconds=10
+        )
+        client.resume(name)
+        waiting.result()
+    topic = debezium_connector.topic("orders")
+    # The row once as a change, once in the snapshot.
+    assert end_offsets(addresses.kafka_bootstrap_servers, [topic]) == {topic: {0: 2}}
 
 
 @pytest.mark.debezium(heartbeat_interval_ms=0, extra_config=FAILING_TRANSFORMATION)

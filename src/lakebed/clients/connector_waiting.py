@@ -34,6 +34,7 @@ _WHY_LOST = (
 # Nobody else's messages begin like this.
 MESSAGE_PREFIX = "lakebed"
 _FLUSHED_SINCE = 170000
+_WRITE_AGAIN_SECONDS = 1.0
 _IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
 
 
@@ -166,11 +167,17 @@ def wait_until_acknowledged(
 ) -> str:
     """See `Connector.wait_until_acknowledged`."""
     position = _write_message(postgres)
+    written = time.monotonic()
 
     def is_acknowledged() -> bool:
+        nonlocal written
         confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
         if confirmed is not None and confirmed[0]:
             return True
+        if time.monotonic() - written > _WRITE_AGAIN_SECONDS:
+            # A snapshot that began after the message passes over it: the next one is acknowledged.
+            _write_message(postgres)
+            written = time.monotonic()
         try:
             status = client.status(name)
         except ConnectRefused as error:
