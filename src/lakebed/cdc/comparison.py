@@ -18,7 +18,10 @@ from lakebed.errors import DeadlinePassed, NotConverged, RowsDiffer, TableUnknow
 from lakebed.waiting import wait_until
 
 SHOWN_ROWS = 5
-REMEDY = "see whether all has arrived (`connector.wait_until_acknowledged`), then what the pipeline does with these rows"
+REMEDY = (
+    "see whether all has arrived (`connector.wait_until_acknowledged`), then what the pipeline does with"
+    " these rows"
+)
 
 
 def assert_same_rows(
