@@ -10,6 +10,7 @@ from lakebed.stack.addresses import Addresses
 _ALL = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have one worker of pytest-xdist run all tests with Spark (`--dist loadgroup`): one session, warm."""
     for item in items:
