@@ -18,10 +18,11 @@ from rich.table import Table
 from bench.report import new_table, ratio
 from bench.stacks import running
 from lakebed.cdc.comparison import assert_same_rows
-from lakebed.cdc.lake_rows import open_delta, storage_options
+from lakebed.cdc.lake_rows import open_delta
 from lakebed.cdc.rows import delta_rows, postgres_rows
 from lakebed.config.settings import load_settings
 from lakebed.services import postgres, s3
+from lakebed.services.s3 import storage_options
 from lakebed.stack.addresses import Addresses
 
 ROWS = 1_000_000

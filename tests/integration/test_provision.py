@@ -338,7 +338,9 @@ def test_processes_share_one_cache(repository: Repository, tmp_path: Path) -> No
 
 
 _INTERRUPTED = """
-import sys
+import signal, sys
+# Where the tests run in the background, Python would ignore it as its parent does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from lakebed.provision.download import fetch
 from lakebed.provision.lock import Artifact

@@ -14,10 +14,10 @@ from deltalake import write_deltalake
 from pyiceberg.catalog import Catalog
 
 from lakebed.cdc.comparison import assert_converges, assert_same_rows, differences
-from lakebed.cdc.lake_rows import storage_options
 from lakebed.cdc.rows import rows_of
 from lakebed.errors import NotConverged, RowsUnreadable, TableUnknown, VersionUnknown
 from lakebed.pytest_plugin.tables import TableRows
+from lakebed.services.s3 import storage_options
 from lakebed.stack.addresses import Addresses
 
 if TYPE_CHECKING:

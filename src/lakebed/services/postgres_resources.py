@@ -153,15 +153,29 @@ def _in_cluster(query: str, *, own: tuple[str, ...] = ()) -> Callable[[Place], M
     return present
 
 
+def _in_each_database(port: int, work: Callable[[str, Connection], None]) -> None:
+    """Do something in every database; one that is dropped meanwhile, as that of another test, is no error."""
+    import psycopg
+
+    for database in administer(port, lambda connection: _names(connection, _SEARCHED)):
+        try:
+            with connect(port, database) as connection:
+                work(database, connection)
+        except psycopg.OperationalError:
+            if database in administer(port, lambda connection: _names(connection, _DATABASES)):
+                raise
+
+
 def _in_databases(query: str) -> Callable[[Place], Mapping[str, str]]:
     """Return the `present` of what is in a database: "database/name"."""
 
     def present(place: Place) -> Mapping[str, str]:
-        port = place.ports["postgres"]
-        found = []
-        for database in administer(port, lambda connection: _names(connection, _SEARCHED)):
-            with connect(port, database) as connection:
-                found += [f"{database}/{name}" for name in _names(connection, query)]
+        found: list[str] = []
+
+        def look(database: str, connection: Connection) -> None:
+            found.extend([f"{database}/{name}" for name in _names(connection, query)])
+
+        _in_each_database(place.ports["postgres"], look)
         return dict.fromkeys(found, "")
 
     return present
@@ -235,11 +249,13 @@ def _remove_role(place: Place, name: str) -> None:
     role, heir = sql.Identifier(name), sql.Identifier(USER)
     if name not in administer(port, lambda connection: _names(connection, _ROLES)):
         return
-    for database in administer(port, lambda connection: _names(connection, _SEARCHED)):
-        with connect(port, database) as connection:
-            connection.execute(_LOCK_TIMEOUT)
-            connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
-            connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
+
+    def give_up(database: str, connection: Connection) -> None:
+        connection.execute(_LOCK_TIMEOUT)
+        connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
+
+    _in_each_database(port, give_up)
     administer(port, lambda connection: connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role)))
 
 
