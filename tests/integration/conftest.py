@@ -10,12 +10,10 @@ from lakebed.stack.addresses import Addresses
 _ALL = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Have one worker of pytest-xdist run all tests with Spark (`--dist loadgroup`): one session, warm."""
-    for item in items:
-        if "spark_session" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("spark"))
+    if "spark_session" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("spark"))
 
 
 @pytest.fixture(scope="session")
