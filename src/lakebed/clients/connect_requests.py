@@ -86,8 +86,8 @@ class ConnectRequests:
 def _is_rebalancing(response: httpx.Response) -> bool:
     """Whether Connect refuses because its workers share out the connectors anew, as after a new one.
 
-    409 by the documentation, 500 where a configuration is read (Kafka, `RebalanceNeededException`); or because
-    a worker does not know the newest configurations yet, as while others are written ("stale configuration").
+    409 by the documentation, 500 where a configuration is read (Kafka, `RebalanceNeededException`); or
+    because a worker does not know the newest configurations yet, as while others are written.
     """
     reasons = ("rebalance", "stale configuration")
     return response.status_code in (409, 500) and any(reason in response.text for reason in reasons)
