@@ -85,8 +85,6 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         report = folder / "report.xml"
         data = folder / "stacks"
         command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "-p", "randomly"]
-        # One Spark session for all that need one; four cold compilers on two cores tell nothing of lakebed.
-        command += ["--dist", "loadgroup"]
         command += [f"--randomly-seed={seed}", f"--junit-xml={report}", "--basetemp", str(folder / "tests")]
         started = time.monotonic()
         with (folder / "output").open("wb") as output:
