@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import struct
 from pathlib import Path
@@ -21,9 +22,7 @@ def spread_subfolders(folder: Path) -> None:
     this comes to exceed all else: 10 ms for `CREATE DATABASE` become 300. What lies in a folder with the
     attribute T is spread over the disk (Linux manual, `chattr`). Other file systems are left as they are.
     """
-    with contextlib.suppress(OSError, ImportError):
-        import fcntl
-
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             answer = fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, struct.pack("i", 0))

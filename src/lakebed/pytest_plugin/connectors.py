@@ -33,9 +33,6 @@ class DebeziumConnectors:
         clean_up: of the test.
         fields: what every connector of the test has, from its marks.
         on_made: told of each connector before it is created.
-
-    Attributes:
-        connectors: all of the test so far, also those deleted.
     """
 
     def __init__(
@@ -54,7 +51,6 @@ class DebeziumConnectors:
         self._fields = fields
         self._on_made = on_made
         self._made: dict[str, tuple[Thing, ...]] = {}
-        self.connectors: list[Connector] = []
 
     def __call__(self, *, avro: bool | None = None, signals: bool | None = None, **fields: Any) -> Connector:
         """Create a connector and return it when it streams; one that is `initial_only` after its snapshot.
@@ -112,7 +108,6 @@ class DebeziumConnectors:
         self._clean_up.add(f"connector {config.name}", lambda: self._stack.remove(*things))
         connector = Connector(config, self._client)
         self._on_made(connector)
-        self.connectors.append(connector)
         is_own = config.database_dbname == own
         with (
             nullcontext(self._database)

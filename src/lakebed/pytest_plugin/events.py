@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakebed.errors import NoChangeEvents
+from lakebed.pytest_plugin.hooks import CONNECTORS
 from lakebed.services import postgres
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ChangeEvents:
     Args:
         request: of the test, for the schema registry when a connector writes Avro.
         stack: of the session.
-        connectors: of the test.
+        connectors: of the test, as they are made; also those deleted.
         resources: closed with the test.
     """
 
@@ -37,7 +38,7 @@ class ChangeEvents:
         self,
         request: pytest.FixtureRequest,
         stack: SessionStack,
-        connectors: DebeziumConnectors,
+        connectors: Sequence[Connector],
         resources: contextlib.ExitStack,
     ) -> None:
         self._request = request
@@ -94,7 +95,7 @@ class ChangeEvents:
         return self._decoder(connector)
 
     def _find(self, topic: str, connector: Connector | None) -> tuple[Connector, str]:
-        made = self._connectors.connectors if connector is None else [connector]
+        made = self._connectors if connector is None else [connector]
         owners = [one for one in made if topic.startswith(f"{one.config.topic_prefix}.")]
         if owners:
             # A prefix may begin with another one.
@@ -185,4 +186,4 @@ def change_events(
     with `after=event`, behind an event; then it ends.
     """
     with contextlib.ExitStack() as resources:
-        yield ChangeEvents(request, lakebed_stack, debezium_connectors, resources)
+        yield ChangeEvents(request, lakebed_stack, request.node.stash[CONNECTORS], resources)
