@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
+from lakebed.clients.connector import Connector
+from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
 from shop import Shop
 
 
@@ -25,3 +27,17 @@ def stocked_shop(shop: Shop) -> Shop:
     shop.register("ada@example.com", "Ada")
     shop.register("bob@example.com", "Bob")
     return shop
+
+
+@pytest.fixture
+def lake(
+    stocked_shop: Shop,
+    debezium_connector: Connector,
+    cdc_pipeline: CdcPipelines,
+    delta_table_path: str,
+    iceberg_namespace: str,
+) -> CdcPipeline:
+    """The pipeline of the products, in both formats. It reads Avro: `@pytest.mark.debezium(avro=True)`."""
+    return cdc_pipeline(
+        debezium_connector, "products", delta=delta_table_path, iceberg=f"{iceberg_namespace}.products"
+    )

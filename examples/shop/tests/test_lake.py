@@ -7,29 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from lakebed.cdc.comparison import assert_converges, assert_same_rows
-from lakebed.clients.connector import Connector
 from lakebed.errors import RowsDiffer
-from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
+from lakebed.pytest_plugin.pipelines import CdcPipeline
 from lakebed.pytest_plugin.tables import TableRows
 from shop import Shop
 
 pytestmark = pytest.mark.debezium(avro=True)
 
 AssertEqual = Callable[[], None]
-
-
-@pytest.fixture
-def lake(
-    stocked_shop: Shop,
-    debezium_connector: Connector,
-    cdc_pipeline: CdcPipelines,
-    delta_table_path: str,
-    iceberg_namespace: str,
-) -> CdcPipeline:
-    """The pipeline of the products, in both formats."""
-    return cdc_pipeline(
-        debezium_connector, "products", delta=delta_table_path, iceberg=f"{iceberg_namespace}.products"
-    )
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from lakebed.cdc.comparison import assert_same_rows
-from lakebed.clients.connector import Connector
-from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
+from lakebed.pytest_plugin.pipelines import CdcPipeline
 from lakebed.pytest_plugin.tables import ChangeFeeds, TableRows
 from shop import Shop
 
@@ -20,20 +19,10 @@ pytestmark = pytest.mark.debezium(avro=True)
 AFTER_THE_SNAPSHOT = 1
 
 
-@pytest.fixture
-def lake(
-    stocked_shop: Shop,
-    debezium_connector: Connector,
-    cdc_pipeline: CdcPipelines,
-    delta_table_path: str,
-    iceberg_namespace: str,
-) -> CdcPipeline:
-    """The pipeline of the products, after the snapshot."""
-    pipeline = cdc_pipeline(
-        debezium_connector, "products", delta=delta_table_path, iceberg=f"{iceberg_namespace}.products"
-    )
-    pipeline.run_available()
-    return pipeline
+@pytest.fixture(autouse=True)
+def snapshot(lake: CdcPipeline) -> None:
+    """The products are in the lake before a test begins."""
+    lake.run_available()
 
 
 def test_an_older_version_of_the_delta_table_is_as_it_was(
