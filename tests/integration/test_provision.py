@@ -568,12 +568,12 @@ FROM_BASE = "source: shared objects file\n"
 FROM_DYNAMIC = "source: shared objects file (top)"
 
 
-def test_the_base_archive_is_made_once_and_used(java_cache: Path) -> None:
+def test_the_base_archive_is_made_once_and_used(tmp_path: Path) -> None:
     told: list[str] = []
-    base = ensure_base_archive(java_cache, told.append)
+    base = ensure_base_archive(tmp_path, told.append)
     assert base is not None
     assert len(told) == 1
-    assert ensure_base_archive(java_cache, told.append) == base
+    assert ensure_base_archive(tmp_path, told.append) == base
     assert len(told) == 1
     # With -Xshare:on a JVM that cannot map the archive ends with an error.
     flags = ["-XX:+UseSerialGC", "-Xshare:on", f"-XX:SharedArchiveFile={base}", "-Xlog:class+load"]
