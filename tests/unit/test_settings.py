@@ -35,6 +35,7 @@ def test_defaults() -> None:
         "spark_config": {},
         "stack": "auto",
         "template_sql": None,
+        "attach": dict.fromkeys(("postgres", "kafka", "connect", "schema_registry", "s3", "iceberg_rest")),
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lakebed.cdc.progress import Progress, delta_progress, iceberg_progress
 from lakebed.cdc.topic_state import end_offsets, last_event, shown_ends
+from lakebed.config.kafka_clients import Kafka
 from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def wait_for_table(
     read: Callable[[], Progress | None],
     table: str,
     topic: str,
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     *,
     ends: Mapping[int, int] | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
@@ -41,7 +42,7 @@ def wait_for_table(
         read: returns how far the table has come.
         table: how it is called, for the error.
         topic: its change topic; one that does not exist holds nothing to wait for.
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         ends: by partition, the offset to come to; None for the present ends of the topic.
         deadline_seconds: how long to wait.
         check: called meanwhile; raises if there is nothing to wait for any more: the pipeline has failed.
@@ -83,7 +84,7 @@ def wait_for_delta(
     path: str,
     storage_options: Mapping[str, str],
     topic: str,
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     *,
     deadline_seconds: float = DEADLINE_SECONDS,
     check: Check = lambda: None,
@@ -112,7 +113,7 @@ def wait_for_iceberg(
     catalog: Catalog,
     identifier: str,
     topic: str,
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     *,
     deadline_seconds: float = DEADLINE_SECONDS,
     check: Check = lambda: None,

@@ -25,6 +25,7 @@ from lakebed.errors import (
     VersionExpired,
     VersionUnknown,
 )
+from lakebed.services.endpoints import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ class Asked:
     """
 
     path: str
-    endpoint: str | None
+    endpoint: Store | None
     start: int | datetime | None
     end: int | datetime | None
 
@@ -64,7 +65,7 @@ def change_feed(
     to_version: int | None = None,
     to_timestamp: datetime | None = None,
     *,
-    endpoint: str | None = None,
+    endpoint: Store | None = None,
     spark: SparkSession | None = None,
     name: str | None = None,
 ) -> Rows:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from lakebed.clients.object_store import object_store
+from lakebed.services.endpoints import Store
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -23,7 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def commit_files(endpoint: str | None, path: str) -> dict[int, datetime]:
+def commit_files(endpoint: Store | None, path: str) -> dict[int, datetime]:
     """Return the versions whose commit is still in the log, oldest first, with their files' times in UTC."""
     from pyarrow.fs import FileSelector, LocalFileSystem
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakebed.errors import LakebedError, RowsUnreadable, TableUnknown, VersionExpired, VersionUnknown
 from lakebed.services import s3
+from lakebed.services.endpoints import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
-def open_delta(endpoint: str | None, path: str, version: int | None = None) -> DeltaTable:
+def open_delta(endpoint: Store | None, path: str, version: int | None = None) -> DeltaTable:
     """Open a Delta table; see `lakebed.cdc.rows.delta_rows`.
 
     Raises:
@@ -56,7 +57,7 @@ def open_delta(endpoint: str | None, path: str, version: int | None = None) -> D
     return table
 
 
-def read_delta(endpoint: str | None, path: str, version: int | None) -> pa.RecordBatchReader:
+def read_delta(endpoint: Store | None, path: str, version: int | None) -> pa.RecordBatchReader:
     """Open a stream of the rows of a Delta table."""
     return read_delta_table(open_delta(endpoint, path, version))
 

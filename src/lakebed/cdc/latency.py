@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import DeadlinePassed
 
 PATIENCE_SECONDS = 30.0
@@ -18,7 +19,7 @@ PATIENCE_SECONDS = 30.0
 
 def change_latencies(
     postgres: psycopg.Connection[Any],
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     topic: str,
     statement: str,
     samples: int,
@@ -29,7 +30,7 @@ def change_latencies(
 
     Args:
         postgres: a connection in autocommit mode.
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         topic: the change topic of the table; of one partition.
         statement: SQL that changes one row of the table, each time it is executed.
         samples: how many times to execute it.
@@ -39,7 +40,7 @@ def change_latencies(
         DeadlinePassed: an event did not arrive.
     """
     settings = {
-        "bootstrap.servers": bootstrap_servers,
+        **client_settings(bootstrap_servers),
         "group.id": f"lakebed-latency-{uuid.uuid4().hex}",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 10,

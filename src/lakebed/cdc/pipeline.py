@@ -24,6 +24,7 @@ from lakebed.cdc.change_batch import look_at, rows_of
 from lakebed.cdc.lake_table import table_exists, write, write_progress
 from lakebed.cdc.progress import Progress, spark_progress
 from lakebed.cdc.topic_state import end_offsets, topic_id
+from lakebed.config.kafka_clients import Kafka, java_settings
 from lakebed.errors import LakebedError, PipelineFailed
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Pipeline:
 
     Args:
         spark: a session with Delta, Iceberg, Kafka and Avro.
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         registry: where the topics' Avro schemas are.
         targets: which topic goes where.
         checkpoint: a folder for Spark's checkpoints; the same one continues where it ended.
@@ -72,7 +73,7 @@ class Pipeline:
     def __init__(
         self,
         spark: SparkSession,
-        bootstrap_servers: str,
+        bootstrap_servers: Kafka,
         registry: SchemaRegistryClient,
         targets: Sequence[Target],
         checkpoint: str,
@@ -133,7 +134,7 @@ class Pipeline:
         name = topic.target.topic
         source = (
             self._spark.readStream.format("kafka")
-            .option("kafka.bootstrap.servers", self._bootstrap_servers)
+            .options(**java_settings(self._bootstrap_servers, "kafka."))
             # As a pattern, because a topic that is not there yet would be an error.
             .option("subscribePattern", re.escape(name))
             .option("startingOffsets", "earliest")

@@ -50,20 +50,18 @@ def main() -> None:
     `checkpoint` and `folder` (for Spark's files).
     """
     asked: dict[str, Any] = json.loads(sys.stdin.readline())
-    addresses = Addresses(asked["ports"])
     settings = Settings.model_validate(asked["settings"])
+    addresses = Addresses.of(asked["ports"], settings)
     cache = cache_folder(settings.cache_folder)
     jars = provide([spark.JARS], cache=cache, mirror=settings.maven_mirror).class_path(spark.JARS)
-    more = dict(settings.spark_config)
-    if "iceberg-rest" in addresses.ports:
-        more = {**spark.iceberg_settings(addresses.iceberg_catalog_config()), **more}
+    more = {**addresses.spark_settings(), **settings.spark_config}
     config = addresses.delta_spark_config(settings.spark_master)
     targets = [Target(topic, tuple(tables)) for topic, tables in asked["targets"]]
     with (
         spark_session_for(config, jars, Path(asked["folder"]), cache, more) as session,
-        schema_registry_client(addresses.schema_registry_config()) as registry,
+        schema_registry_client(addresses.schema_registry_config(), addresses.schema_registry) as registry,
     ):
-        kafka = addresses.kafka_bootstrap_servers
+        kafka = addresses.kafka
         pipeline = Pipeline(session, kafka, registry, targets, asked["checkpoint"], on_commit=_ask)
         pipeline.start()
         _tell(started=True)

@@ -17,6 +17,7 @@ from confluent_kafka import (
 
 from lakebed.cdc.decoding import EventDecoder
 from lakebed.cdc.events import ChangeEvent
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import PoisonMessage, StackFailed
 from lakebed.waiting import wait_until
 
@@ -29,7 +30,7 @@ OnPoison = Callable[[Message, PoisonMessage], None]
 
 
 def change_events(
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     topic: str,
     decoder: EventDecoder,
     *,
@@ -44,7 +45,7 @@ def change_events(
     partitions come partition by partition only in the order in which Kafka hands them out.
 
     Args:
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         topic: a change topic; one that does not exist has no events.
         decoder: makes events of the messages.
         after: begin behind this event, or behind this offset, or, with several partitions, behind an offset
@@ -64,7 +65,7 @@ def change_events(
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **client_settings(bootstrap_servers),
             "group.id": f"lakebed-events-{uuid.uuid4().hex}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

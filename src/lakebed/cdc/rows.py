@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakebed.cdc import lake_rows, object_rows, spark_rows
 from lakebed.cdc import postgres_rows as postgres_reading
 from lakebed.errors import NotComparable, RowsUnreadable
+from lakebed.services.endpoints import Store
 
 if TYPE_CHECKING:
     import psycopg
@@ -92,7 +93,9 @@ def postgres_rows(connection: psycopg.Connection[Any], table_or_query: str, name
     )
 
 
-def delta_rows(endpoint: str | None, path: str, version: int | None = None, name: str | None = None) -> Rows:
+def delta_rows(
+    endpoint: Store | None, path: str, version: int | None = None, name: str | None = None
+) -> Rows:
     """Return a version of a Delta table, read by delta-rs; without `version`, the newest at each reading.
 
     Args:

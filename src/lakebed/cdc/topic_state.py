@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import PipelineFailed
 
 _SECONDS = 15.0
@@ -16,11 +17,11 @@ _SHOWN_BYTES = 120
 
 
 @contextmanager
-def opened_consumer(bootstrap_servers: str) -> Iterator[Consumer]:
+def opened_consumer(bootstrap_servers: Kafka) -> Iterator[Consumer]:
     """Open a consumer that belongs to no group: it commits nothing and waits for nobody."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **client_settings(bootstrap_servers),
             "group.id": "lakebed-looks",
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 10,
@@ -33,9 +34,9 @@ def opened_consumer(bootstrap_servers: str) -> Iterator[Consumer]:
         consumer.close()
 
 
-def topic_id(bootstrap_servers: str, topic: str) -> str:
+def topic_id(bootstrap_servers: Kafka, topic: str) -> str:
     """Return Kafka's id of a topic, which another one of the same name made later does not have."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**client_settings(bootstrap_servers), "log_level": 0})
     try:
         description = admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS)
     except KafkaException as error:
@@ -45,7 +46,7 @@ def topic_id(bootstrap_servers: str, topic: str) -> str:
     return str(description.topic_id)
 
 
-def end_offsets(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+def end_offsets(bootstrap_servers: Kafka, topics: Sequence[str]) -> dict[str, dict[int, int]]:
     """Return, by topic and partition, the offset that the next record will get.
 
     A topic that is not there has no partitions.
@@ -53,7 +54,7 @@ def end_offsets(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict
     Raises:
         PipelineFailed: Kafka does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**client_settings(bootstrap_servers), "log_level": 0})
     try:
         known = admin.list_topics(timeout=_SECONDS).topics
         asked = [
@@ -79,7 +80,7 @@ def shown_ends(ends: Mapping[int, int]) -> str:
     return ", ".join(f"{partition}:{end}" for partition, end in sorted(ends.items()))
 
 
-def last_event(bootstrap_servers: str, topic: str) -> str:
+def last_event(bootstrap_servers: Kafka, topic: str) -> str:
     """Return a line for a person on the newest record of a topic."""
     try:
         ends = end_offsets(bootstrap_servers, [topic])[topic]

@@ -93,7 +93,7 @@ def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) 
     except BaseException:
         connection.close()
         raise
-    for name, value in Addresses(found, settings.registry_credentials).environment().items():
+    for name, value in Addresses.of(found, settings).environment().items():
         if name.endswith(("_URL", "_URI", "_SERVERS", "_ENDPOINT", "POSTGRES_PORT")):
             out.print(f"{name}={value}", markup=False)
     err.print("`lakebed env` prints all of it for a shell, `lakebed down` ends it")
@@ -144,7 +144,7 @@ def logs(service: str, lines: int | None) -> None:
 def env() -> None:
     """Print the running stack's addresses as shell exports: eval "$(lakebed env)"."""
     settings = load_settings()
-    addresses = Addresses(_found(settings).status()["ports"], settings.registry_credentials)
+    addresses = Addresses.of(_found(settings).status()["ports"], settings)
     for name, value in addresses.environment().items():
         click.echo(f"export {name}={shlex.quote(value)}")
 

@@ -33,7 +33,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
-from lakebed.services import postgres, s3, spark
+from lakebed.services import postgres, spark
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
 
@@ -99,7 +99,7 @@ class Chain:
 
     def delta_path(self, table: str) -> str:
         """Where the Delta table of a source table is."""
-        return f"s3a://{s3.DELTA_BUCKET}/{NAMESPACE}/{table}"
+        return f"s3a://{self.addresses.s3.delta_bucket}/{NAMESPACE}/{table}"
 
 
 def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
@@ -108,12 +108,11 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
     with figures.timed("start six services"):
-        addresses = Addresses(stack.start([], settings, on_event=StateLines()), settings.registry_credentials)
-    for service in addresses.ports:
+        addresses = Addresses.of(stack.start([], settings, on_event=StateLines()), settings)
+    for service in addresses:
         stack.connected(service)
     folder = Path(tempfile.mkdtemp(prefix="lakebed-demo-"))
     exits.callback(shutil.rmtree, folder, ignore_errors=True)
-    catalog = spark.iceberg_settings(addresses.iceberg_catalog_config())
     with figures.timed("open a Spark session"):
         session = exits.enter_context(
             spark_session_for(
@@ -121,7 +120,7 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
                 provisions.class_path(spark.JARS),
                 folder,
                 cache,
-                {**catalog, **settings.spark_config},
+                {**addresses.spark_settings(), **settings.spark_config},
             )
         )
     return Chain(addresses, session, folder)
@@ -133,9 +132,9 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         CONNECTOR, topic_prefix=CONNECTOR, slot_name=CONNECTOR, extra_config=addresses.avro_converter()
     )
     with (
-        postgres.connect(addresses.postgres_port, DATABASE) as source,
-        DebeziumClient(addresses.debezium_url) as client,
-        schema_registry_client(addresses.schema_registry_config()) as registry,
+        postgres.connect(addresses.postgres, DATABASE) as source,
+        DebeziumClient(addresses.connect) as client,
+        schema_registry_client(addresses.schema_registry_config(), addresses.schema_registry) as registry,
     ):
         with figures.timed("load the source"):
             loaded = flights.load(source, data)
@@ -151,7 +150,7 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         chain.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {spark.ICEBERG_CATALOG}.{NAMESPACE}")
         pipeline = Pipeline(
             chain.spark,
-            addresses.kafka_bootstrap_servers,
+            addresses.kafka,
             registry,
             [_target(chain, connector, table.name) for table in flights.TABLES],
             str(chain.folder / "checkpoint"),
@@ -164,7 +163,7 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         with figures.timed(f"latency of {LATENCY_SAMPLES} changes, commit to consumer"):
             latencies = change_latencies(
                 source,
-                addresses.kafka_bootstrap_servers,
+                addresses.kafka,
                 connector.topic("airlines"),
                 flights.SMALL_CHANGE,
                 LATENCY_SAMPLES,
@@ -203,15 +202,17 @@ def _rate(rows: int, seconds: float) -> str:
 
 def _prove(chain: Chain, figures: Figures, when: str) -> None:
     """Compare every table with its source; raises RowsDiffer."""
-    catalog = open_catalog(chain.addresses.iceberg_catalog_config())
+    catalog = open_catalog(
+        chain.addresses.iceberg_catalog_config(), more=chain.addresses.iceberg_client_properties()
+    )
     compared = 0
     with (
         figures.timed(f"compare {when}", lambda seconds: f"{seconds:.1f} s, {compared:,} rows equal in both"),
-        postgres.connect(chain.addresses.postgres_port, DATABASE) as connection,
+        postgres.connect(chain.addresses.postgres, DATABASE) as connection,
     ):
         for table in flights.TABLES:
             source = postgres_rows(connection, table.name)
-            assert_same_rows(source, delta_rows(chain.addresses.s3_endpoint, chain.delta_path(table.name)))
+            assert_same_rows(source, delta_rows(chain.addresses.s3, chain.delta_path(table.name)))
             assert_same_rows(source, iceberg_rows(catalog, f"{NAMESPACE}.{table.name}"))
             row = connection.execute(f"SELECT count(*) FROM {table.name}".encode()).fetchone()
             compared += row[0] if row is not None else 0
@@ -219,7 +220,7 @@ def _prove(chain: Chain, figures: Figures, when: str) -> None:
 
 def _show_feed(chain: Chain) -> None:
     """Show the change data feed of the Delta table of flights, counted by version and kind of change."""
-    feed = change_feed(chain.delta_path("flights"), endpoint=chain.addresses.s3_endpoint)
+    feed = change_feed(chain.delta_path("flights"), endpoint=chain.addresses.s3)
     kinds: Counter[tuple[int, str]] = Counter()
     for batch in feed.batches():
         versions, changes = batch["_commit_version"].to_pylist(), batch["_change_type"].to_pylist()

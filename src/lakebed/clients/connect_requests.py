@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
+from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.errors import ConnectRefused, DeadlinePassed
+from lakebed.services.answers import client_arguments
 from lakebed.waiting import wait_until
 
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -30,13 +32,14 @@ class ConnectRequests:
     """Sends requests to one worker.
 
     Args:
-        url: address of the worker's REST interface.
+        worker: where its REST interface is.
         timeout_seconds: how long one request may take.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._url = url
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+    def __init__(self, worker: ConnectEndpoint, timeout_seconds: float) -> None:
+        self._url = worker.base
+        arguments = client_arguments(worker)
+        self._http = httpx.Client(base_url=worker.base, timeout=timeout_seconds, **arguments)
 
     def close(self) -> None:
         """Close the connections to the worker."""

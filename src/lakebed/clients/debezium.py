@@ -15,6 +15,7 @@ from lakebed.clients.connect_requests import REQUEST_TIMEOUT_SECONDS, ConnectReq
 from lakebed.clients.connector_payload import check_plugin, connector_payload
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig
+from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.lifecycle import ConnectorLifecycle, ConnectorState, state_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class DebeziumClient:
     """Creates, reads, controls and deletes connectors on one Connect cluster.
 
     Args:
-        url: address of a worker's REST interface.
+        url: address of a worker's REST interface, or its endpoint where credentials belong to it.
         timeout_seconds: how long one request may take.
         log: the worker's log file, if it is known; its end stands in diagnoses.
 
@@ -36,11 +37,16 @@ class DebeziumClient:
     """
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS, log: Path | None = None
+        self,
+        url: str | ConnectEndpoint,
+        *,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        log: Path | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
+        worker = ConnectEndpoint(url=url) if isinstance(url, str) else url
+        self.url = worker.base
         self.log = log
-        self._requests = ConnectRequests(self.url, timeout_seconds)
+        self._requests = ConnectRequests(worker, timeout_seconds)
         self._lifecycles: dict[str, ConnectorLifecycle] = {}
         self._translated: set[tuple[str, str]] = set()
 

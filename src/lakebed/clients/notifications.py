@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lakebed.clients.connector import Connector
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import LakebedError, SnapshotFailed
 from lakebed.waiting import wait_until
 
@@ -59,12 +60,12 @@ Seen = list[Notification]
 
 
 @contextmanager
-def _consumer(bootstrap_servers: str, topic: str) -> Iterator[Consumer]:
+def _consumer(bootstrap_servers: Kafka, topic: str) -> Iterator[Consumer]:
     from confluent_kafka import Consumer
 
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **client_settings(bootstrap_servers),
             "group.id": f"lakebed-notifications-{uuid.uuid4().hex}",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
@@ -83,7 +84,7 @@ def _consumer(bootstrap_servers: str, topic: str) -> Iterator[Consumer]:
 
 def wait_for_notification(
     connector: Connector,
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     is_wanted: Callable[[Notification], bool],
     description: str,
     *,
@@ -94,7 +95,7 @@ def wait_for_notification(
 
     Args:
         connector: with `notification_settings` in its `extra_config`.
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         is_wanted: whether this is the one.
         description: what is waited for, as it should stand in the error.
         deadline_seconds: how long to wait.
@@ -162,7 +163,7 @@ def _decoded(value: bytes, topic: str, registry: SchemaRegistryClient | None) ->
 
 def wait_for_initial_snapshot(
     connector: Connector,
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     *,
     deadline_seconds: float = 60.0,
     registry: SchemaRegistryClient | None = None,
@@ -205,7 +206,7 @@ def wait_for_initial_snapshot(
 def wait_for_snapshot(
     connector: Connector,
     postgres: psycopg.Connection[Any],
-    bootstrap_servers: str,
+    bootstrap_servers: Kafka,
     signal_id: str,
     *,
     deadline_seconds: float = 60.0,
@@ -216,7 +217,7 @@ def wait_for_snapshot(
     Args:
         connector: see `wait_for_notification`, as the other arguments.
         postgres: a connection in autocommit mode to the database it captures.
-        bootstrap_servers: of Kafka.
+        bootstrap_servers: of Kafka, or its endpoint.
         signal_id: what `lakebed.clients.signals.start_snapshot` returned.
         deadline_seconds: how long to wait.
         registry: for a connector that writes Avro.

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakebed.services import s3
+from lakebed.services import s3_objects
+from lakebed.services.endpoints import Store, s3_at
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
 
-def object_store(endpoint: str) -> S3FileSystem:
-    """Return a file system on the stack's S3 store; paths are `bucket/key`."""
-    from pyarrow.fs import S3FileSystem
-
-    return S3FileSystem(
-        endpoint_override=endpoint, access_key=s3.ACCESS_KEY, secret_key=s3.SECRET_KEY, region=s3.REGION
-    )
+def object_store(endpoint: Store) -> S3FileSystem:
+    """Return a file system on an S3 store; paths are `bucket/key`. A URL is one of lakebed's own."""
+    return s3_objects.file_system(s3_at(endpoint))
 
 
 def delete_prefix(store: S3FileSystem, path: str) -> None:

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from lakebed.config.endpoints import RegistryEndpoint
 from lakebed.config.registry import CompatibilityMode, SchemaRegistryConfig
 
+_NO_CLUSTER = "none"
 # The contract's output has this key, as Java clients want it; confluent-kafka's Python client refuses it.
 _JAVA_ONLY_KEYS = frozenset({"basic.auth.credentials.source"})
 
 
-def schema_registry_client(config: SchemaRegistryConfig) -> SchemaRegistryClient:
+def schema_registry_client(
+    config: SchemaRegistryConfig, endpoint: RegistryEndpoint | None = None
+) -> SchemaRegistryClient:
     """Return the ecosystem's client with the address, credentials, time-out and retries of `config`.
 
     Its `compatibility_mode` is not sent: it would be that of everybody. See `set_compatibility`.
+
+    Args:
+        config: the model.
+        endpoint: of the registry, for what the model has no field for: a token, whom to trust.
     """
     properties: dict[str, object] = {
         key: value for key, value in config.to_client_config().items() if key not in _JAVA_ONLY_KEYS
     }
     properties["timeout"] = config.timeout_seconds
     properties["max.retries"] = config.max_retries
+    if endpoint is not None and endpoint.ca_file is not None:
+        properties["ssl.ca.location"] = str(endpoint.ca_file)
+    if endpoint is not None and endpoint.token is not None:
+        properties |= {
+            "bearer.auth.credentials.source": "STATIC_TOKEN",
+            "bearer.auth.token": endpoint.token.get_secret_value(),
+            # The client insists on the name of a cluster in Confluent Cloud; other registries pass over it.
+            "bearer.auth.logical.cluster": _NO_CLUSTER,
+            "bearer.auth.identity.pool.id": _NO_CLUSTER,
+        }
     return SchemaRegistryClient(properties)
 
 

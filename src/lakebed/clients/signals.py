@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakebed.clients.connector import Connector
 from lakebed.clients.notifications import notification_settings
+from lakebed.config.endpoints import KafkaEndpoint
+from lakebed.config.kafka_clients import Kafka, client_settings, java_security
 from lakebed.errors import ConnectRefused, LakebedError
 
 if TYPE_CHECKING:
@@ -24,21 +26,23 @@ _KAFKA_SECONDS = 30.0
 _KAFKA = "signal.kafka.bootstrap.servers"
 
 
-def signal_settings(topic_prefix: str, bootstrap_servers: str | None = None) -> dict[str, str]:
+def signal_settings(topic_prefix: str, bootstrap_servers: Kafka | None = None) -> dict[str, str]:
     """Return the settings, for `extra_config`, of a connector that takes signals, and tells of snapshots.
 
     Args:
         topic_prefix: of the connector.
-        bootstrap_servers: of Kafka, for one that takes signals from a topic too, `<prefix>.signals`.
+        bootstrap_servers: of Kafka, or its endpoint, for one that takes signals from a topic too,
+            `<prefix>.signals`.
     """
     from_kafka = {
         "signal.enabled.channels": "source,kafka",
         _TOPIC: f"{topic_prefix}.signals",
-        _KAFKA: bootstrap_servers or "",
+        _KAFKA: _as_connect_reaches(bootstrap_servers),
         # Debezium's default would have all connectors share one group.
         "signal.kafka.groupId": f"{topic_prefix}.signals",
         "signal.kafka.poll.timeout.ms": "10",
         "signal.consumer.auto.offset.reset": "earliest",
+        **java_security(bootstrap_servers or "", "signal.consumer."),
     }
     return {
         **({} if bootstrap_servers is None else from_kafka),
@@ -47,6 +51,12 @@ def signal_settings(topic_prefix: str, bootstrap_servers: str | None = None) -> 
         "signal.poll.interval.ms": "20",
         **notification_settings(topic_prefix),
     }
+
+
+def _as_connect_reaches(kafka: Kafka | None) -> str:
+    if isinstance(kafka, KafkaEndpoint):
+        return kafka.bootstrap_servers_from_connect or kafka.bootstrap_servers
+    return kafka or ""
 
 
 def make_signal_table(postgres: psycopg.Connection[Any]) -> None:
@@ -86,13 +96,16 @@ def send_signal(
     return signal_id
 
 
-def send_signal_through_kafka(connector: Connector, kind: str, data: Mapping[str, Any]) -> str:
+def send_signal_through_kafka(
+    connector: Connector, kind: str, data: Mapping[str, Any], kafka: Kafka | None = None
+) -> str:
     """Send a signal through a topic and return its id: for whoever may not write into the database.
 
     Args:
         connector: made with `signal_settings(topic_prefix, bootstrap_servers)`.
         kind: such as "execute-snapshot".
         data: what it takes.
+        kafka: where to send it; None for the address that the connector has, without credentials.
 
     Raises:
         ConnectRefused: the connector takes no signals from a topic.
@@ -110,7 +123,7 @@ def send_signal_through_kafka(connector: Connector, kind: str, data: Mapping[str
         )
     signal_id = uuid.uuid4().hex
     content = json.dumps({"id": signal_id, "type": kind, "data": data})
-    producer = Producer({"bootstrap.servers": settings[_KAFKA]})
+    producer = Producer(dict(client_settings(kafka or settings[_KAFKA])))
     # Debezium takes those whose key is its topic prefix.
     producer.produce(topic, content, key=connector.config.topic_prefix)
     if producer.flush(_KAFKA_SECONDS):

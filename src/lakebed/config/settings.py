@@ -35,6 +35,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lakebed.config.attach import Attach
 from lakebed.config.secrets import is_secret_name, shown
 from lakebed.errors import SettingsInvalid
 
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
         stack: which servers tests use: "auto" for the kept ones (`lakebed up`, `pytest --lakebed-keep`) if
             there are any, "own" for those of the test run alone.
         template_sql: file of SQL run once in the database that every test's database is cloned from.
+        attach: by service, where a server answers that somebody else runs; it is used in place of one of
+            lakebed's own, and never started or stopped.
     """
 
     model_config = SettingsConfigDict(
@@ -96,6 +99,7 @@ class Settings(BaseSettings):
     spark_config: dict[str, str] = Field(default_factory=dict)
     stack: Literal["auto", "own"] = "auto"
     template_sql: Path | None = None
+    attach: Attach = Field(default_factory=Attach)
 
     @field_validator("ports")
     @classmethod
@@ -125,6 +129,10 @@ class Settings(BaseSettings):
             return None
         reveal = bool((info.context or {}).get("secrets"))
         return password.get_secret_value() if reveal else str(password)
+
+    @field_serializer("attach", when_used="json")
+    def _attached_on_request(self, attach: Attach, info: FieldSerializationInfo) -> dict[str, object]:
+        return attach.to_json(secrets=bool((info.context or {}).get("secrets")))
 
     @property
     def registry_credentials(self) -> tuple[str, str] | None:
@@ -178,6 +186,9 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 def _problem(detail: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
+    if detail["loc"][:1] == ("attach",):
+        # What was given is not shown: an address may have a password in it.
+        return f"{name}: {detail['msg']}"
     if not name:  # of several settings together
         return str(detail["msg"])
     return f"{name} = {shown(detail['input'], secret=is_secret_name(name))}: {detail['msg']}"

@@ -112,7 +112,7 @@ class DebeziumConnectors:
         with (
             nullcontext(self._database)
             if is_own
-            else postgres.connect(addresses.postgres_port, config.database_dbname)
+            else postgres.connect(addresses.postgres, config.database_dbname)
         ) as database:
             if takes_signals:
                 make_signal_table(database)
@@ -124,15 +124,15 @@ class DebeziumConnectors:
         return connector
 
     def _wait_for_snapshot(self, connector: Connector, *, is_avro: bool) -> None:
-        addresses = self._stack.need("kafka")
+        addresses = self._stack.need("kafka", *(["schema-registry"] if is_avro else []))
         with ExitStack() as exits:
             registry = None
             if is_avro:
                 from lakebed.clients.registry import schema_registry_client
 
-                config = self._stack.need("schema-registry").schema_registry_config()
-                registry = exits.enter_context(schema_registry_client(config))
-            wait_for_initial_snapshot(connector, addresses.kafka_bootstrap_servers, registry=registry)
+                config, endpoint = addresses.schema_registry_config(), addresses.schema_registry
+                registry = exits.enter_context(schema_registry_client(config, endpoint))
+            wait_for_initial_snapshot(connector, addresses.kafka, registry=registry)
 
     def delete(self, connector: Connector) -> None:
         """Delete a connector with its slot and its topics, and return when they are gone.

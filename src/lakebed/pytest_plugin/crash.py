@@ -101,8 +101,8 @@ class Crash:
 
     def _wait_until_streaming(self, connector: Connector) -> None:
         config, client = connector.config, connector.client
-        port = self._stack.need("postgres").postgres_port
-        with postgres.connect(port, config.database_dbname) as connection:
+        server = self._stack.need("postgres").postgres
+        with postgres.connect(server, config.database_dbname) as connection:
             try:
                 client.wait_until_streaming(
                     config.name, config.slot_name, connection, deadline_seconds=_STREAMING_SECONDS
@@ -195,17 +195,18 @@ def lakebed_crash(
 
 @pytest.fixture
 def postgres_connections(
+    lakebed_stack: SessionStack,
     postgres_connection: psycopg.Connection[Any],
 ) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
     """Opens more connections to the test's own database, in autocommit mode; closed when the test is over.
 
     For threads that write at the same time, and for when PostgreSQL was killed and is back.
     """
-    port, name = postgres_connection.info.port, postgres_connection.info.dbname
+    server, name = lakebed_stack.need("postgres").postgres, postgres_connection.info.dbname
     opened: list[psycopg.Connection[Any]] = []
 
     def connect() -> psycopg.Connection[Any]:
-        connection = postgres.connect(port, name)
+        connection = postgres.connect(server, name)
         opened.append(connection)
         return connection
 

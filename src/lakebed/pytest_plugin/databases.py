@@ -27,7 +27,10 @@ class OwnDatabases:
 
     def __init__(self, stack: SessionStack, template_sql: Path | None) -> None:
         self._stack = stack
-        self._port = stack.need("postgres").postgres_port
+        addresses = stack.need("postgres")
+        self._server = addresses.postgres
+        # A server of lakebed's own is of a version that knows it, and writes nothing to the disk for certain.
+        self._strategy = "" if "postgres" in addresses.attached else " STRATEGY file_copy"
         self._template = _EMPTY
         if template_sql is not None:
             self._template = f"template_{uuid.uuid4().hex[:8]}"
@@ -45,13 +48,14 @@ class OwnDatabases:
 
         # Copying files is quicker than writing them to the log for a database that small
         # (PostgreSQL documentation, "CREATE DATABASE", STRATEGY).
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        named = statement.format(sql.Identifier(name), sql.Identifier(template))
-        administer(self._port, lambda connection: connection.execute(named))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}{}")
+        strategy = sql.SQL(self._strategy)
+        named = statement.format(sql.Identifier(name), sql.Identifier(template), strategy)
+        administer(self._server, lambda connection: connection.execute(named))
 
     def connect(self, name: str) -> psycopg.Connection[Any]:
         """Return a connection in autocommit mode."""
-        return postgres.connect(self._port, name)
+        return postgres.connect(self._server, name)
 
     def close(self) -> None:
         """Remove the template."""

@@ -75,7 +75,7 @@ class ChangeEvents:
 
         connector, topic = self._find(topic, connector)
         _refuse_without_log(connector)
-        kafka = self._stack.need("kafka").kafka_bootstrap_servers
+        kafka = self._stack.need("kafka").kafka
         database = self._database(connector)
         connector.wait_until_acknowledged(database, deadline_seconds=deadline_seconds)
         decoder = self._decoder(connector)
@@ -138,8 +138,8 @@ class ChangeEvents:
             del self._databases[name]
             self._decoders.clear()
         if name not in self._databases:
-            port = self._stack.need("postgres").postgres_port
-            self._databases[name] = self._resources.enter_context(postgres.connect(port, name))
+            server = self._stack.need("postgres").postgres
+            self._databases[name] = self._resources.enter_context(postgres.connect(server, name))
         return self._databases[name]
 
     def _decoder(self, connector: Connector) -> EventDecoder:

@@ -20,7 +20,7 @@ from lakebed.pytest_plugin.hooks import (
     settings_of,
     take_turn,
 )
-from lakebed.services import postgres, s3, spark
+from lakebed.services import postgres, spark
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lakebed.clients.connector import Connector
     from lakebed.clients.debezium import DebeziumClient
+    from lakebed.config.endpoints import PostgresEndpoint
     from lakebed.config.settings import Settings
     from lakebed.pytest_plugin.connectors import DebeziumConnectors
     from lakebed.pytest_plugin.databases import OwnDatabases
@@ -76,7 +77,9 @@ def kafka_admin_client(lakebed_stack: SessionStack) -> AdminClient:
     """confluent-kafka's admin client of the stack's Kafka."""
     from confluent_kafka.admin import AdminClient
 
-    return AdminClient({"bootstrap.servers": lakebed_stack.need("kafka").kafka_bootstrap_servers})
+    from lakebed.config.kafka_clients import client_settings
+
+    return AdminClient(dict(client_settings(lakebed_stack.need("kafka").kafka)))
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +87,8 @@ def schema_registry_client(lakebed_stack: SessionStack) -> Iterator[SchemaRegist
     """confluent-kafka's client of the stack's schema registry."""
     from lakebed.clients.registry import schema_registry_client as open_registry
 
-    with open_registry(lakebed_stack.need("schema-registry").schema_registry_config()) as client:
+    addresses = lakebed_stack.need("schema-registry")
+    with open_registry(addresses.schema_registry_config(), addresses.schema_registry) as client:
         yield client
 
 
@@ -93,8 +97,9 @@ def debezium_client(lakebed_stack: SessionStack) -> Iterator[DebeziumClient]:
     """lakebed's client of Kafka Connect."""
     from lakebed.clients.debezium import DebeziumClient
 
-    url = lakebed_stack.need("connect").debezium_url
-    with DebeziumClient(url, log=lakebed_stack.folder / "connect.log") as client:
+    addresses = lakebed_stack.need("connect")
+    log = None if "connect" in addresses.attached else lakebed_stack.folder / "connect.log"
+    with DebeziumClient(addresses.connect, log=log) as client:
         yield client
 
 
@@ -103,7 +108,9 @@ def iceberg_catalog(lakebed_stack: SessionStack) -> Catalog:
     """PyIceberg's REST catalog of the stack."""
     from lakebed.clients.catalog import open_catalog
 
-    return open_catalog(lakebed_stack.need("iceberg-rest", "s3").iceberg_catalog_config())
+    addresses = lakebed_stack.need("iceberg-rest", "s3")
+    more = addresses.iceberg_client_properties()
+    return open_catalog(addresses.iceberg_catalog_config(), more=more)
 
 
 @pytest.fixture(scope="session")
@@ -123,10 +130,9 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
         )
     jars = provisions.class_path(spark.JARS)
     addresses = lakebed_stack.need("s3")
-    more = dict(settings.spark_config)
     if "iceberg-rest" in pytestconfig.stash[SERVICES]:
         addresses = lakebed_stack.need("iceberg-rest", "s3")
-        more = {**spark.iceberg_settings(addresses.iceberg_catalog_config()), **more}
+    more = {**addresses.spark_settings(), **settings.spark_config}
     lakebed_stack.promise("Spark session", spark.MEMORY_MB)
     config = addresses.delta_spark_config(settings.spark_master)
     with spark_session_for(config, jars, lakebed_stack.new_folder(), lakebed_stack.cache, more) as session:
@@ -215,18 +221,19 @@ def kafka_topic(
     """The name of an empty topic of one partition that only this test has."""
     from lakebed.clients.topics import create_topic
 
-    lakebed_stack.need("kafka")
+    addresses = lakebed_stack.need("kafka")
     topic = f"{lakebed_test_name}.topic"
     lakebed_record("topic", topic)
-    create_topic(kafka_admin_client, topic)
+    # As many replicas as the cluster's own topics have, where it is not lakebed's.
+    replicas = -1 if "kafka" in addresses.attached else 1
+    create_topic(kafka_admin_client, topic, replication_factor=replicas)
     return topic
 
 
 @pytest.fixture
 def delta_table_path(lakebed_stack: SessionStack, lakebed_test_name: str, lakebed_record: Record) -> str:
     """An `s3a://` path with nothing at it, for a Delta table that only this test has."""
-    lakebed_stack.need("s3")
-    path = f"{s3.DELTA_BUCKET}/{lakebed_test_name}"
+    path = f"{lakebed_stack.need('s3').s3.delta_bucket}/{lakebed_test_name}"
     lakebed_record("path", path)
     return f"s3a://{path}/table"
 
@@ -262,7 +269,8 @@ def debezium_connectors(
         marked.update(mark.kwargs)
 
     def on_made(connector: Connector) -> None:
-        request.node.stash[DIAGNOSES].append(_diagnosis(connector, postgres_connection.info.port))
+        server = lakebed_stack.need("postgres").postgres
+        request.node.stash[DIAGNOSES].append(_diagnosis(connector, server))
         request.node.stash[CONNECTORS].append(connector)
 
     return DebeziumConnectors(
@@ -280,13 +288,13 @@ def debezium_connector(debezium_connectors: DebeziumConnectors) -> Connector:
     return debezium_connectors()
 
 
-def _diagnosis(connector: Connector, port: int) -> Callable[[], list[tuple[str, str]]]:
+def _diagnosis(connector: Connector, server: PostgresEndpoint) -> Callable[[], list[tuple[str, str]]]:
     import psycopg
 
     def diagnose() -> list[tuple[str, str]]:
         # A connection of its own: the test's may be within a transaction that has failed.
         try:
-            with postgres.connect(port, connector.config.database_dbname) as database:
+            with postgres.connect(server, connector.config.database_dbname) as database:
                 return [(f"connector {connector.name}", connector.describe(database))]
         except psycopg.OperationalError:
             return [(f"connector {connector.name}", connector.describe())]

@@ -52,7 +52,7 @@ class KillablePipeline:
         self._stack.promise("a pipeline's process", _memory_mb())
         asked = {
             "ports": self._ports,
-            "settings": self._stack.settings.model_dump(mode="json"),
+            "settings": self._stack.settings.model_dump(mode="json", context={"secrets": True}),
             "targets": [[target.topic, target.tables] for target in self.targets],
             "checkpoint": str(self._checkpoint / "checkpoint"),
             "folder": str(self._stack.new_folder()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakebed.config.kafka_clients import Kafka
 from lakebed.services.spark import ICEBERG_CATALOG
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class CdcPipeline:
         pipeline: Pipeline,
         connector: Connector,
         database: Callable[[], psycopg.Connection[Any]],
-        bootstrap_servers: str,
+        bootstrap_servers: Kafka,
         checkpoint: str,
     ) -> None:
         self.pipeline = pipeline
@@ -178,7 +179,7 @@ class CdcPipelines:
                 " let it write Avro: @pytest.mark.debezium(avro=True), or debezium_connectors(avro=True)"
             )
         targets = targets_for(connector, tables, delta, iceberg)
-        kafka = self._stack.need("kafka").kafka_bootstrap_servers
+        kafka = self._stack.need("kafka").kafka
         folder = checkpoint or str(self._stack.new_folder())
         pipeline = Pipeline(self._spark, kafka, self._registry, targets, folder, on_commit=on_commit)
         self._clean_up.add("the pipeline", pipeline.stop)
@@ -199,11 +200,11 @@ def cdc_pipeline(
     """
     from lakebed.services import postgres
 
-    port, name = postgres_connection.info.port, postgres_connection.info.dbname
+    server, name = lakebed_stack.need("postgres").postgres, postgres_connection.info.dbname
     return CdcPipelines(
         lakebed_stack,
         spark_session,
         schema_registry_client,
-        lambda: postgres.connect(port, name),
+        lambda: postgres.connect(server, name),
         lakebed_clean_up,
     )

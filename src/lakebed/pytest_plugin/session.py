@@ -130,14 +130,14 @@ class SessionStack:
             connection = self._open()
             if self._killed:
                 # What a test has killed stays so until the test brings it back; the addresses do not change.
-                return Addresses(self._ports, self.settings.registry_credentials)
+                return Addresses.of(self._ports, self.settings)
             self._begin_others(connection)
             self._ports = ports = connection.start(services, self.settings)
             waited = time.monotonic() - started
             for service in services:
                 self.seconds_waited.setdefault(service, waited)
                 connection.connected(service)
-        return Addresses(ports, self.settings.registry_credentials)
+        return Addresses.of(ports, self.settings)
 
     def kill(self, service: str) -> None:
         """Kill a server with SIGKILL; nobody starts it again until this session brings it back, or ends."""

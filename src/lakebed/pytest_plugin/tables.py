@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakebed.cdc.rows import Rows
+    from lakebed.config.endpoints import S3Endpoint
     from lakebed.pytest_plugin.session import SessionStack
 
 
@@ -92,9 +93,9 @@ class ChangeFeeds:
         return iceberg_changes(catalog, identifier, key, from_snapshot_id, to_snapshot_id, spark=spark)
 
 
-def s3_endpoint(stack: SessionStack, path: str) -> str | None:
+def s3_endpoint(stack: SessionStack, path: str) -> S3Endpoint | None:
     """Return the stack's S3 store when the path is in one; a folder needs no server."""
-    return stack.need("s3").s3_endpoint if path.startswith(("s3a://", "s3://")) else None
+    return stack.need("s3").s3 if path.startswith(("s3a://", "s3://")) else None
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lakebed.config.endpoints import HttpEndpoint
 from lakebed.errors import StackFailed
-from lakebed.services.definition import LOOPBACK
+from lakebed.services.endpoints import LOOPBACK
 
 if TYPE_CHECKING:
     import httpx
@@ -14,42 +15,81 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT_SECONDS = 5.0  # the contract's health check: "timeout: 5s"
 REQUEST_TIMEOUT_SECONDS = 30.0
 
+Where = int | HttpEndpoint
+"""A port of loopback, or an endpoint."""
+
+
+def client_arguments(endpoint: HttpEndpoint) -> dict[str, Any]:
+    """Return the arguments of an `httpx.Client` for an endpoint: credentials, and whom to trust.
+
+    With no proxies of the user's on the way: most servers are on loopback.
+    """
+    import ssl
+
+    arguments: dict[str, Any] = {"auth": endpoint.basic, "headers": endpoint.headers, "trust_env": False}
+    if endpoint.ca_file is not None:
+        arguments["verify"] = ssl.create_default_context(cafile=str(endpoint.ca_file))
+    return arguments
+
 
 @cache
 def loopback_client() -> httpx.Client:
-    """Return the one client for all requests: with no proxies of the user's on the way to loopback."""
+    """Return the one client for all requests to loopback."""
     import httpx
 
     return httpx.Client(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False)
 
 
-def answers_ok(port: int, path: str, **arguments: Any) -> None:
-    """Return when `GET path` answers 200; `arguments` are those of httpx (`auth`).
+@cache
+def _client(endpoint: HttpEndpoint) -> httpx.Client:
+    import httpx
+
+    return httpx.Client(timeout=CHECK_TIMEOUT_SECONDS, **client_arguments(endpoint))
+
+
+def send(method: str, where: Where, path: str, **arguments: Any) -> httpx.Response:
+    """Send a request and return its answer, whatever it is.
+
+    Args:
+        method: of HTTP.
+        where: it goes.
+        path: with everything in it quoted.
+        arguments: for httpx (`json`, `params`, `headers`, `timeout`).
+
+    Raises:
+        httpx.HTTPError: no answer.
+    """
+    if isinstance(where, int):
+        return loopback_client().request(method, f"http://{LOOPBACK}:{where}{path}", **arguments)
+    return _client(where).request(method, f"{where.base}{path}", **arguments)
+
+
+def answers_ok(where: Where, path: str) -> None:
+    """Return when `GET path` answers 200.
 
     Raises:
         httpx.HTTPError: no answer.
         ConnectionError: another status.
     """
-    response = loopback_client().get(f"http://{LOOPBACK}:{port}{path}", **arguments)
+    response = send("GET", where, path)
     if response.status_code != 200:
         raise ConnectionError(f"GET {path} answered {response.status_code}")
 
 
-def request(method: str, port: int, path: str, **arguments: Any) -> httpx.Response | None:
+def request(method: str, where: Where, path: str, **arguments: Any) -> httpx.Response | None:
     """Send a request and return its answer, or None where the server knows no such thing (404).
 
     Args:
         method: of HTTP.
-        port: on loopback.
+        where: it goes.
         path: with everything in it quoted.
-        arguments: for httpx (`json`, `params`, `headers`, `auth`).
+        arguments: for httpx (`json`, `params`, `headers`).
 
     Raises:
         StackFailed: any other answer than success, with what the server says.
         httpx.HTTPError: no answer.
     """
-    url = f"http://{LOOPBACK}:{port}{path}"
-    response = loopback_client().request(method, url, timeout=REQUEST_TIMEOUT_SECONDS, **arguments)
+    response = send(method, where, path, timeout=REQUEST_TIMEOUT_SECONDS, **arguments)
     if response.status_code == 404:
         return None
     if not response.is_success:
@@ -57,14 +97,14 @@ def request(method: str, port: int, path: str, **arguments: Any) -> httpx.Respon
     return response
 
 
-def found(port: int, path: str, **arguments: Any) -> Any:
+def found(where: Where, path: str, **arguments: Any) -> Any:
     """Send a GET as `request` does and return the JSON of its answer.
 
     Raises:
         StackFailed: any other answer than success, 404 too.
         httpx.HTTPError: no answer.
     """
-    response = request("GET", port, path, **arguments)
+    response = request("GET", where, path, **arguments)
     if response is None:
         raise StackFailed(f"GET {path}", "HTTP 404")
     return response.json()

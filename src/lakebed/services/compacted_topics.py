@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import StackFailed
-from lakebed.services.definition import LOOPBACK
 from lakebed.services.topics import REQUEST_SECONDS
 
 if TYPE_CHECKING:
     from confluent_kafka import Producer
 
 
-def last_values(port: int, topic: str) -> dict[bytes, bytes]:
+def last_values(kafka: Kafka, topic: str) -> dict[bytes, bytes]:
     """Return the last value of every key that was not deleted, from partition 0 of a topic.
 
     Raises:
@@ -23,7 +23,7 @@ def last_values(port: int, topic: str) -> dict[bytes, bytes]:
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     # A group name is required; without a subscription or a commit there is no such group.
-    settings = {"bootstrap.servers": f"{LOOPBACK}:{port}", "group.id": "lakebed", "log_level": 0}
+    settings = {**client_settings(kafka), "group.id": "lakebed", "log_level": 0}
     consumer = Consumer({**settings, "enable.auto.commit": False, "fetch.wait.max.ms": 10})
     values: dict[bytes, bytes] = {}
     try:
@@ -53,13 +53,13 @@ def last_values(port: int, topic: str) -> dict[bytes, bytes]:
 
 
 @cache
-def _producer(port: int) -> Producer:
+def _producer(kafka: Kafka) -> Producer:
     from confluent_kafka import Producer
 
-    return Producer({"bootstrap.servers": f"{LOOPBACK}:{port}", "log_level": 0, "linger.ms": 0})
+    return Producer({**client_settings(kafka), "log_level": 0, "linger.ms": 0})
 
 
-def delete_key(port: int, topic: str, key: bytes) -> None:
+def delete_key(kafka: Kafka, topic: str, key: bytes) -> None:
     """Delete a key from partition 0 of a topic, by writing nothing as its value.
 
     Raises:
@@ -71,7 +71,7 @@ def delete_key(port: int, topic: str, key: bytes) -> None:
         if error is not None:
             refused.append(error)
 
-    producer = _producer(port)
+    producer = _producer(kafka)
     producer.produce(topic, key=key, value=None, partition=0, on_delivery=delivered)
     if producer.flush(REQUEST_SECONDS) or refused:
         raise StackFailed(f"delete a key of the topic {topic}", str(refused or "no answer"))

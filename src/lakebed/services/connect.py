@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from lakebed.config.kafka_clients import java_settings
 from lakebed.errors import StackFailed
 from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.compacted_topics import delete_key, last_values
@@ -24,7 +25,7 @@ def worker_properties(place: Place) -> dict[str, object]:
     """Return the worker's configuration: storage topics of one partition, no delay in rebalancing."""
     converter = "org.apache.kafka.connect.json.JsonConverter"
     return {
-        "bootstrap.servers": f"{LOOPBACK}:{place.port_of('kafka', 'kafka')}",
+        **java_settings(place.endpoints.kafka),
         "group.id": GROUP,
         "key.converter": converter,
         "key.converter.schemas.enable": False,
@@ -62,11 +63,11 @@ def _command(place: Place) -> list[str]:
 
 
 def _check(place: Place) -> None:
-    answers_ok(place.ports["connect"], "/health")
+    answers_ok(place.endpoints.connect, "/health")
 
 
 def _connectors(place: Place) -> dict[str, str]:
-    return dict.fromkeys(found(place.ports["connect"], "/connectors"), "")
+    return dict.fromkeys(found(place.endpoints.connect, "/connectors"), "")
 
 
 def _remove_connector(place: Place, name: str) -> None:
@@ -76,11 +77,11 @@ def _remove_connector(place: Place, name: str) -> None:
     `updateDeletedConnectorStatus`).
     """
     path = f"/connectors/{quote(name, safe='')}"
-    port = place.ports["connect"]
+    where = place.endpoints.connect
 
     def accepted() -> bool:
         try:
-            request("DELETE", port, path)
+            request("DELETE", where, path)
         except StackFailed as error:
             # The workers are just rebalancing (Kafka documentation, "REST API").
             if not error.seen.startswith("HTTP 409"):
@@ -95,7 +96,7 @@ def _remove_connector(place: Place, name: str) -> None:
         remedy="`lakebed logs connect` shows what the worker says",
     )
     wait_until(
-        lambda: request("GET", port, f"{path}/status") is None,
+        lambda: request("GET", where, f"{path}/status") is None,
         f"the tasks of connector {name!r} to end",
         deadline_seconds=_PATIENCE_SECONDS,
         longest_pause_seconds=0.02,
@@ -105,13 +106,13 @@ def _remove_connector(place: Place, name: str) -> None:
 
 def _offsets(place: Place) -> dict[str, str]:
     """Return the keys of the source offsets, JSON such as `["orders",{"server":"shop"}]`."""
-    live = last_values(place.port_of("kafka", "kafka"), _OFFSETS)
+    live = last_values(place.endpoints.kafka, _OFFSETS)
     return {key.decode(): "" for key in live}
 
 
 def _remove_offset(place: Place, key: str) -> None:
     """Delete a source offset: a connector of that name would go on there, instead of with a snapshot."""
-    delete_key(place.port_of("kafka", "kafka"), _OFFSETS, key.encode())
+    delete_key(place.endpoints.kafka, _OFFSETS, key.encode())
 
 
 CONNECT = Service(

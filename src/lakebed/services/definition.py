@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
+from lakebed.config.attach import NOTHING, Attach
+from lakebed.services.endpoints import LOOPBACK, Endpoints
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Place:
         java: the Java command up to and without the class path (heap, class-data archive), as a list.
         owner: (user id, group id) the server must run as, or None for the user of this process.
         credentials: user and password that it asks of its clients, where a setting says so.
+        attached: those services of the stack that somebody else runs.
     """
 
     folder: Path
@@ -35,10 +37,17 @@ class Place:
     java: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
     credentials: tuple[str, str] | None = field(default=None, repr=False)
+    attached: Attach = NOTHING
 
-    def port_of(self, service: str, port: str) -> int:
-        """Return the port another service of the same stack listens on."""
-        return self.stack_ports[service][port]
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where this service and the others of the same stack answer."""
+        return Endpoints(self.stack_ports, self.credentials, self.attached)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether somebody else runs this service: then it has none of lakebed's ports."""
+        return not self.ports
 
     def joined_class_path(self) -> str:
         """Return the jars as Java's `-cp` wants them."""
@@ -128,3 +137,14 @@ class Service:
     def main_port(self) -> str:
         """Name of the port that clients use."""
         return next(iter(self.ports))
+
+
+__all__ = [
+    "LOOPBACK",
+    "Place",
+    "ResourceKind",
+    "Service",
+    "no_environment",
+    "no_files",
+    "nothing",
+]

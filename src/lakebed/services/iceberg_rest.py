@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from lakebed.config.endpoints import CatalogEndpoint
 from lakebed.config.environment import IcebergRestEnvironment
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.services.answers import answers_ok, request
@@ -25,15 +26,15 @@ _NO_VALIDATION = "-Dorg.eclipse.jetty.xml.XmlParser.Validating=false"
 
 def contract_environment(place: Place) -> IcebergRestEnvironment:
     """Return the service model of the contract for this instance."""
-    contract = IcebergCatalogConfig()
+    contract, store = IcebergCatalogConfig(), place.endpoints.s3
     return IcebergRestEnvironment(
-        aws_access_key_id=contract.s3_access_key_id,
-        aws_secret_access_key=contract.s3_secret_access_key,
-        aws_region=contract.s3_region,
+        aws_access_key_id=store.access_key.get_secret_value(),
+        aws_secret_access_key=store.secret_key.get_secret_value(),
+        aws_region=store.region,
         catalog_warehouse=contract.warehouse,
         catalog_io_impl="org.apache.iceberg.aws.s3.S3FileIO",
-        catalog_s3_endpoint=f"http://{LOOPBACK}:{place.port_of('s3', 's3')}",
-        catalog_s3_path_style_access=True,
+        catalog_s3_endpoint=store.endpoint,
+        catalog_s3_path_style_access=store.path_style,
     )
 
 
@@ -122,7 +123,7 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def _check(place: Place) -> None:
-    answers_ok(place.ports["iceberg-rest"], "/v1/config")
+    answers_ok(place.endpoints.iceberg_rest, "/v1/config")
 
 
 # Levels of a namespace in a path (Iceberg REST catalog specification, "namespace" parameter).
@@ -134,11 +135,11 @@ def _path(namespace: str, *more: str) -> str:
     return "/".join(["/v1/namespaces", levels, *(quote(part, safe="") for part in more)])
 
 
-def _listed(port: int, path: str, key: str, **parameters: str) -> list[Any]:
+def _listed(catalog: CatalogEndpoint, path: str, key: str, **parameters: str) -> list[Any]:
     """Return what a path lists, page after page; nothing where its namespace does not exist."""
     entries: list[Any] = []
     while True:
-        answer = request("GET", port, path, params=parameters)
+        answer = request("GET", catalog, path, params=parameters)
         if answer is None:
             return entries
         content = answer.json()
@@ -148,54 +149,56 @@ def _listed(port: int, path: str, key: str, **parameters: str) -> list[Any]:
         parameters["pageToken"] = content["next-page-token"]
 
 
-def _namespaces_in(port: int, parent: str) -> list[str]:
+def _namespaces_in(catalog: CatalogEndpoint, parent: str) -> list[str]:
     """Return the namespaces in a namespace ("" is all of the catalog), the innermost first."""
     parameters = {"parent": parent.replace(".", "\x1f")} if parent else {}
     found = []
-    for levels in _listed(port, "/v1/namespaces", "namespaces", **parameters):
+    for levels in _listed(catalog, "/v1/namespaces", "namespaces", **parameters):
         name = ".".join(levels)
-        found += [*_namespaces_in(port, name), name]
+        found += [*_namespaces_in(catalog, name), name]
     return found
 
 
-def _tables_in(port: int, namespace: str) -> list[tuple[str, str]]:
+def _tables_in(catalog: CatalogEndpoint, namespace: str) -> list[tuple[str, str]]:
     """Return ("tables" or "views", name) of all that is in a namespace itself."""
     return [
         (what, entry["name"])
         for what in ("tables", "views")
-        for entry in _listed(port, _path(namespace, what), "identifiers")
+        for entry in _listed(catalog, _path(namespace, what), "identifiers")
     ]
 
 
 def _namespaces(place: Place) -> dict[str, str]:
-    return dict.fromkeys(_namespaces_in(place.ports["iceberg-rest"], ""), "")
+    return dict.fromkeys(_namespaces_in(place.endpoints.iceberg_rest, ""), "")
 
 
 def _remove_namespace(place: Place, name: str) -> None:
     """Drop a namespace with all that is in it, namespaces, views and tables with their files."""
-    port = place.ports["iceberg-rest"]
-    for namespace in [*_namespaces_in(port, name), name]:
-        for what, table in _tables_in(port, namespace):
-            _drop(port, namespace, what, table)
-        request("DELETE", port, _path(namespace))
+    catalog = place.endpoints.iceberg_rest
+    for namespace in [*_namespaces_in(catalog, name), name]:
+        for what, table in _tables_in(catalog, namespace):
+            _drop(catalog, namespace, what, table)
+        request("DELETE", catalog, _path(namespace))
 
 
-def _drop(port: int, namespace: str, what: str, table: str) -> None:
+def _drop(catalog: CatalogEndpoint, namespace: str, what: str, table: str) -> None:
     purge = {"purgeRequested": "true"} if what == "tables" else {}
-    request("DELETE", port, _path(namespace, what, table), params=purge)
+    request("DELETE", catalog, _path(namespace, what, table), params=purge)
 
 
 def _tables(place: Place) -> dict[str, str]:
     """Return tables and views as "namespace/table"."""
-    port = place.ports["iceberg-rest"]
-    namespaces = _namespaces_in(port, "")
-    return {f"{namespace}/{name}": "" for namespace in namespaces for _, name in _tables_in(port, namespace)}
+    catalog = place.endpoints.iceberg_rest
+    namespaces = _namespaces_in(catalog, "")
+    return {
+        f"{namespace}/{name}": "" for namespace in namespaces for _, name in _tables_in(catalog, namespace)
+    }
 
 
 def _remove_table(place: Place, name: str) -> None:
     namespace, _, table = name.partition("/")
     for what in ("tables", "views"):
-        _drop(place.ports["iceberg-rest"], namespace, what, table)
+        _drop(place.endpoints.iceberg_rest, namespace, what, table)
 
 
 ICEBERG_REST = Service(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lakebed.config.kafka_clients import client_settings
 from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
 from lakebed.services.connect import STORAGE_TOPICS
@@ -108,39 +109,39 @@ def _command(place: Place) -> list[str]:
     ]
 
 
-def _bootstrap_servers(place: Place) -> str:
-    return f"{LOOPBACK}:{place.ports['kafka']}"
-
-
 def _check(place: Place) -> None:
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({"bootstrap.servers": _bootstrap_servers(place), "log_level": 0})
+    admin = AdminClient({**client_settings(place.endpoints.kafka), "log_level": 0})
     if not admin.list_topics(timeout=5).brokers:
         raise ConnectionError("no broker in the cluster's metadata")
 
 
 def _topics(place: Place) -> dict[str, str]:
-    names = topics_with_prefix(admin_client(_bootstrap_servers(place)), "")
+    names = topics_with_prefix(admin_client(place.endpoints.kafka), "")
     return dict.fromkeys((name for name in names if name not in _OWN_TOPICS), "")
 
 
 def _remove_topic(place: Place, name: str) -> None:
-    delete_topics(admin_client(_bootstrap_servers(place)), [name])
+    delete_topics(admin_client(place.endpoints.kafka), [name])
 
 
 def _remove_topic_prefix(place: Place, prefix: str) -> None:
-    admin = admin_client(_bootstrap_servers(place))
+    admin = admin_client(place.endpoints.kafka)
     names = topics_with_prefix(admin, f"{prefix}.")
     delete_topics(admin, [*names, f"{_HEARTBEATS}.{prefix}"])
 
 
 def _groups(place: Place) -> dict[str, str]:
-    return dict.fromkeys(groups(admin_client(_bootstrap_servers(place))), "")
+    return dict.fromkeys(groups(admin_client(place.endpoints.kafka)), "")
+
+
+def _is_plain(place: Place) -> bool:
+    return place.endpoints.kafka.security_protocol == "PLAINTEXT"
 
 
 def _remove_group(place: Place, name: str) -> None:
-    delete_group(admin_client(_bootstrap_servers(place)), LOOPBACK, place.ports["kafka"], name)
+    delete_group(admin_client(place.endpoints.kafka), name, plain=_is_plain(place))
 
 
 KAFKA = Service(

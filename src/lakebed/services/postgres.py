@@ -132,7 +132,7 @@ def _command(place: Place) -> list[str]:
 
 
 def _check(place: Place) -> None:
-    with connect(place.ports["postgres"], "postgres") as connection:
+    with connect(place.endpoints.postgres, place.endpoints.postgres.database) as connection:
         connection.execute("SELECT 1")
 
 
@@ -141,7 +141,7 @@ def _complete(place: Place) -> None:
 
     with suppress(psycopg.errors.DuplicateDatabase):
         administer(
-            place.ports["postgres"], lambda connection: connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            place.endpoints.postgres, lambda connection: connection.execute(f'CREATE DATABASE "{DATABASE}"')
         )
 
 

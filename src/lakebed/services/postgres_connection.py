@@ -7,7 +7,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakebed.config.debezium import DebeziumConnectorConfig
-from lakebed.services.definition import LOOPBACK
+from lakebed.config.endpoints import PostgresEndpoint
+from lakebed.services.endpoints import postgres_on
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,39 +21,42 @@ ADMINISTRATION_DATABASE = "postgres"
 
 T = TypeVar("T")
 
-_idle: dict[int, list[psycopg.Connection[tuple[Any, ...]]]] = {}
+_idle: dict[PostgresEndpoint, list[psycopg.Connection[tuple[Any, ...]]]] = {}
 _lock = Lock()
 
 
-def connect(port: int, database: str) -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a connection in autocommit mode to a database of the server on `port`."""
+Server = int | PostgresEndpoint
+"""A server of lakebed's own, by its port, or any by its endpoint."""
+
+
+def endpoint_of(server: Server) -> PostgresEndpoint:
+    """Return the endpoint of a server."""
+    return postgres_on(server) if isinstance(server, int) else server
+
+
+def connect(server: Server, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection in autocommit mode to a database of a server."""
     import psycopg
 
-    return psycopg.connect(
-        host=LOOPBACK,
-        port=port,
-        user=USER,
-        password=PASSWORD,
-        dbname=database,
-        autocommit=True,
-        connect_timeout=5,
-    )
+    parameters = endpoint_of(server).connection_parameters()
+    return psycopg.connect(**parameters, dbname=database, autocommit=True, connect_timeout=5)
 
 
-def administer(port: int, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
+def administer(server: Server, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
     """Do `work` with a connection that is kept for the next time: to connect costs more than to drop a slot.
 
-    It is to the database `postgres`, so that no test's own database is held. May be called from any thread:
-    each has a connection for itself meanwhile. One that a restart of the server has broken is replaced, and
-    the work done again with the new one.
+    It is to a database that is always there, so that no test's own database is held. May be called from any
+    thread: each has a connection for itself meanwhile. One that a restart of the server has broken is
+    replaced, and the work done again with the new one.
     """
     import psycopg
 
+    endpoint = endpoint_of(server)
     while True:
         with _lock:
-            idle = _idle.setdefault(port, [])
+            idle = _idle.setdefault(endpoint, [])
             kept = idle.pop() if idle else None
-        connection = connect(port, ADMINISTRATION_DATABASE) if kept is None else kept
+        connection = connect(endpoint, endpoint.database) if kept is None else kept
         try:
             return work(connection)
         except psycopg.OperationalError:

@@ -11,6 +11,7 @@ from lakebed.services.postgres_connection import (
     ADMINISTRATION_DATABASE,
     DATABASE,
     USER,
+    Server,
     administer,
     connect,
 )
@@ -147,22 +148,22 @@ def _in_cluster(query: str, *, own: tuple[str, ...] = ()) -> Callable[[Place], M
     """Return the `present` of what belongs to no single database."""
 
     def present(place: Place) -> Mapping[str, str]:
-        found = administer(place.ports["postgres"], lambda connection: _names(connection, query))
+        found = administer(place.endpoints.postgres, lambda connection: _names(connection, query))
         return dict.fromkeys((name for name in found if name not in own), "")
 
     return present
 
 
-def _in_each_database(port: int, work: Callable[[str, Connection], None]) -> None:
+def _in_each_database(server: Server, work: Callable[[str, Connection], None]) -> None:
     """Do something in every database; one that is dropped meanwhile, as that of another test, is no error."""
     import psycopg
 
-    for database in administer(port, lambda connection: _names(connection, _SEARCHED)):
+    for database in administer(server, lambda connection: _names(connection, _SEARCHED)):
         try:
-            with connect(port, database) as connection:
+            with connect(server, database) as connection:
                 work(database, connection)
         except psycopg.OperationalError:
-            if database in administer(port, lambda connection: _names(connection, _DATABASES)):
+            if database in administer(server, lambda connection: _names(connection, _DATABASES)):
                 raise
 
 
@@ -175,7 +176,7 @@ def _in_databases(query: str) -> Callable[[Place], Mapping[str, str]]:
         def look(database: str, connection: Connection) -> None:
             found.extend([f"{database}/{name}" for name in _names(connection, query)])
 
-        _in_each_database(place.ports["postgres"], look)
+        _in_each_database(place.endpoints.postgres, look)
         return dict.fromkeys(found, "")
 
     return present
@@ -198,19 +199,19 @@ def _drop_database_for_certain(connection: Connection, database: str) -> None:
 
 
 def _remove_slot(place: Place, name: str) -> None:
-    administer(place.ports["postgres"], lambda connection: _drop_slot_for_certain(connection, name))
+    administer(place.endpoints.postgres, lambda connection: _drop_slot_for_certain(connection, name))
 
 
 def _remove_database(place: Place, name: str) -> None:
-    administer(place.ports["postgres"], lambda connection: _drop_database_for_certain(connection, name))
+    administer(place.endpoints.postgres, lambda connection: _drop_database_for_certain(connection, name))
 
 
 def _remove_in_database(place: Place, name: str, remove: Callable[[Connection, str], None]) -> None:
     """Remove what is called "database/name"; where the database is gone, so is all that was in it."""
-    port = place.ports["postgres"]
+    server = place.endpoints.postgres
     database, _, own_name = name.partition("/")
-    if database in administer(port, lambda connection: _names(connection, _DATABASES)):
-        with connect(port, database) as connection:
+    if database in administer(server, lambda connection: _names(connection, _DATABASES)):
+        with connect(server, database) as connection:
             # Somebody's open transaction must not hold up all the rest.
             connection.execute(_LOCK_TIMEOUT)
             remove(connection, own_name)
@@ -245,9 +246,9 @@ def _remove_role(place: Place, name: str) -> None:
     """Drop a role; what it may do and what it owns stands in the way, in every database."""
     from psycopg import sql
 
-    port = place.ports["postgres"]
-    role, heir = sql.Identifier(name), sql.Identifier(USER)
-    if name not in administer(port, lambda connection: _names(connection, _ROLES)):
+    server = place.endpoints.postgres
+    role, heir = sql.Identifier(name), sql.Identifier(server.user)
+    if name not in administer(server, lambda connection: _names(connection, _ROLES)):
         return
 
     def give_up(database: str, connection: Connection) -> None:
@@ -255,8 +256,8 @@ def _remove_role(place: Place, name: str) -> None:
         connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
         connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
 
-    _in_each_database(port, give_up)
-    administer(port, lambda connection: connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role)))
+    _in_each_database(server, give_up)
+    administer(server, lambda connection: connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role)))
 
 
 RESOURCES = (

@@ -12,6 +12,7 @@ from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.errors import ServiceFailed
 from lakebed.services.answers import answers_ok, loopback_client, request
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+from lakebed.services.endpoints import Store, s3_at
 
 _CONTRACT = IcebergCatalogConfig()
 ACCESS_KEY = _CONTRACT.s3_access_key_id
@@ -23,15 +24,9 @@ _OWN_BUCKETS = (WAREHOUSE_BUCKET, DELTA_BUCKET)
 _PAGE = 1000
 
 
-def storage_options(endpoint: str) -> dict[str, str]:
-    """Return the `storage_options` with which delta-rs reaches the S3 store."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_REGION": REGION,
-        "AWS_ALLOW_HTTP": "true",
-    }
+def storage_options(endpoint: Store) -> dict[str, str]:
+    """Return the `storage_options` with which delta-rs reaches an S3 store; a URL is one of lakebed's own."""
+    return s3_at(endpoint).storage_options()
 
 
 def _program() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from lakebed.config.endpoints import RegistryEndpoint
 from lakebed.config.environment import SchemaRegistryEnvironment
 from lakebed.provision.template import template_folder
 from lakebed.services.answers import answers_ok, found, request
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Apicurio serves Confluent's API under this path; the contract has it at the root.
 CONFLUENT_PATH = "/apis/ccompat/v7"
 NATIVE_PATH = "/apis/registry/v2"
+APICURIO_CONVERTER = "io.apicurio.registry.utils.converter.AvroConverter"
+CONFLUENT_CONVERTER = "io.confluent.connect.avro.AvroConverter"
 _EXPORT_PATH = "/apis/registry/v3/admin/export"
 
 # The contract requires Kafka's address; Apicurio keeps its schemas in memory and does not use it.
@@ -89,6 +92,37 @@ def _root_jar(place: Place) -> Path:
         return own
 
 
+def converter_settings(registry: RegistryEndpoint) -> dict[str, str]:
+    """Return the settings of the Avro converter, each without "key.converter" or "value.converter".
+
+    Sources: Apicurio Registry documentation, "Configuring Kafka serializers/deserializers"; Confluent
+    documentation, "Kafka Connect and Schema Registry".
+    """
+    url = (registry.url_from_connect or registry.url).rstrip("/")
+    if registry.converter == "confluent":
+        settings = {"": CONFLUENT_CONVERTER, ".schema.registry.url": url}
+        if registry.basic is not None:
+            settings[".basic.auth.credentials.source"] = "USER_INFO"
+            settings[".basic.auth.user.info"] = ":".join(registry.basic)
+        if registry.token is not None:
+            settings[".bearer.auth.credentials.source"] = "STATIC_TOKEN"
+            settings[".bearer.auth.token"] = registry.token.get_secret_value()
+        return settings
+    settings = {
+        "": APICURIO_CONVERTER,
+        ".apicurio.registry.url": f"{url}{NATIVE_PATH}",
+        ".apicurio.registry.auto-register": "true",
+        ".apicurio.registry.find-latest": "true",
+        ".apicurio.registry.as-confluent": "true",
+        ".apicurio.registry.headers.enabled": "false",
+        ".apicurio.registry.use-id": "contentId",
+    }
+    if registry.basic is not None:
+        username, password = registry.basic
+        settings |= {".apicurio.auth.username": username, ".apicurio.auth.password": password}
+    return settings
+
+
 def _prepare(place: Place) -> None:
     _root_jar(place)
     (place.folder / "work").mkdir()
@@ -109,8 +143,8 @@ def contract_environment(place: Place) -> SchemaRegistryEnvironment:
     """Return the service model of the contract for this instance."""
     return SchemaRegistryEnvironment(
         schema_registry_host_name="localhost",
-        schema_registry_kafkastore_bootstrap_servers=f"{LOOPBACK}:{place.port_of('kafka', 'kafka')}"
-        if "kafka" in place.stack_ports
+        schema_registry_kafkastore_bootstrap_servers=place.endpoints.kafka.bootstrap_servers
+        if "kafka" in place.endpoints
         else _IN_MEMORY,
         schema_registry_listeners=f"http://{LOOPBACK}:{place.ports['schema-registry']}",
     )
@@ -137,7 +171,7 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def _check(place: Place) -> None:
-    answers_ok(_port(place), "/subjects", auth=place.credentials)
+    answers_ok(place.endpoints.schema_registry, "/subjects")
 
 
 def _complete(place: Place) -> None:
@@ -146,19 +180,13 @@ def _complete(place: Place) -> None:
     _set_compatibility(place, "", level.value)
 
 
-def _port(place: Place) -> int:
-    return place.ports["schema-registry"]
-
-
 def _ask(method: str, place: Place, path: str, **arguments: Any) -> httpx.Response | None:
-    return request(method, _port(place), path, auth=place.credentials, **arguments)
+    return request(method, place.endpoints.schema_registry, path, **arguments)
 
 
 def _subjects(place: Place) -> dict[str, str]:
     # Those deleted for the time being are there too: a new version of one would be its second.
-    return dict.fromkeys(
-        found(_port(place), "/subjects", params={"deleted": "true"}, auth=place.credentials), ""
-    )
+    return dict.fromkeys(found(place.endpoints.schema_registry, "/subjects", params={"deleted": "true"}), "")
 
 
 def _remove_subject(place: Place, name: str) -> None:
@@ -184,7 +212,7 @@ def _compatibilities(place: Place) -> dict[str, str]:
     They come from the registry's export: one can be set for a subject that does not exist, and Confluent's
     API lists none (Apicurio Registry documentation, "Exporting and importing registry data").
     """
-    levels = {"": str(found(_port(place), "/config", auth=place.credentials)["compatibilityLevel"])}
+    levels = {"": str(found(place.endpoints.schema_registry, "/config")["compatibilityLevel"])}
     exported = _ask("GET", place, _EXPORT_PATH, headers={"Accept": "application/zip"})
     assert exported is not None
     with zipfile.ZipFile(io.BytesIO(exported.content)) as archive:

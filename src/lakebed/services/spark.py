@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lakebed.config.delta import DeltaSparkConfig
+from lakebed.config.endpoints import S3Endpoint
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.services.definition import LOOPBACK
 
@@ -30,6 +31,7 @@ JAVA_FLAGS = (
 # PySpark's gateway would set the level of everything to its own, and say so.
 LOGGERS = {"org.apache.spark.api.python.PythonGatewayServer": "error"}
 
+_TEMPORARY_CREDENTIALS = "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider"
 _ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 
 
@@ -88,10 +90,33 @@ def _quoted(flag: str) -> str:
     return f'"{escaped}"'
 
 
-def iceberg_settings(config: IcebergCatalogConfig, name: str = ICEBERG_CATALOG) -> Mapping[str, str]:
-    """Return the settings that make the REST catalog known to a session as `name`; may be set later."""
+def store_settings(store: S3Endpoint) -> dict[str, str]:
+    """Return what a session needs for a store that somebody else runs, beside the model's.
+
+    Source: Hadoop documentation, "Hadoop-AWS module", `fs.s3a.aws.credentials.provider`.
+    """
+    settings = {"spark.hadoop.fs.s3a.endpoint.region": store.region}
+    if store.session_token is not None:
+        settings |= {
+            "spark.hadoop.fs.s3a.aws.credentials.provider": _TEMPORARY_CREDENTIALS,
+            "spark.hadoop.fs.s3a.session.token": store.session_token.get_secret_value(),
+        }
+    return settings
+
+
+def iceberg_settings(
+    config: IcebergCatalogConfig, name: str = ICEBERG_CATALOG, more: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Return the settings that make the REST catalog known to a session as `name`; may be set later.
+
+    Args:
+        config: the model.
+        name: of the catalog in the session.
+        more: further properties of Iceberg's client, such as its token.
+    """
     prefix = f"spark.sql.catalog.{name}"
     return {
+        **{f"{prefix}.{key}": value for key, value in (more or {}).items()},
         prefix: SPARK_CATALOG,
         f"{prefix}.type": "rest",
         f"{prefix}.uri": config.uri,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import CleanUpIncomplete
 from lakebed.waiting import wait_until
 
@@ -16,11 +17,11 @@ REQUEST_SECONDS = 15.0
 
 
 @cache
-def admin_client(bootstrap_servers: str) -> AdminClient:
+def admin_client(kafka: Kafka) -> AdminClient:
     """Return the one client for a cluster, for any thread: to connect costs more than to ask."""
     from confluent_kafka.admin import AdminClient
 
-    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    return AdminClient({**client_settings(kafka), "log_level": 0})
 
 
 def topics_with_prefix(admin: AdminClient, prefix: str) -> list[str]:
