@@ -68,6 +68,30 @@ class OtherVersion(StackFailed):
     """The stack that runs was started by a version of lakebed that this one cannot talk to."""
 
 
+class AttachDiffers(StackFailed):
+    """The stack that runs uses other servers of somebody else's than these settings name."""
+
+
+class WrongAddress(LakebedError):
+    """An address of the setting `attach` is not reached, or something else than expected answers there."""
+
+
+class CredentialsRefused(LakebedError):
+    """A server of the setting `attach` does not let these credentials in."""
+
+
+class PermissionMissing(LakebedError):
+    """Servers of the setting `attach` do not allow what tests need; `remedy` says how to grant it."""
+
+
+class IsAttached(LakebedError):
+    """A server was to be killed or started that somebody else runs."""
+
+
+class NotOurs(LakebedError):
+    """Something was recorded, to be removed later, that was there before on a server of somebody else's."""
+
+
 class LedgerUnreadable(StackFailed):
     """The record of what clients made in a stack is damaged or of another version."""
 

@@ -61,6 +61,16 @@ def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str
     return ports
 
 
+def _attach(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    attach: dict[str, str] = {}
+    for value in values:
+        name, separator, address = value.partition("=")
+        if not separator or not address:
+            raise click.BadParameter("write SERVICE=ADDRESS, such as kafka=broker:9092")
+        attach[service_named(name).name] = address
+    return attach
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lakebed")
 def lakebed() -> None:
@@ -76,13 +86,22 @@ def lakebed() -> None:
 @click.option(
     "--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port."
 )
+@click.option(
+    "--attach",
+    multiple=True,
+    metavar="SERVICE=ADDRESS",
+    callback=_attach,
+    help="Use a server that somebody else runs; see docs/attach.md.",
+)
 @click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
-def up(services: tuple[str, ...], ports: dict[str, int], memory_mb: int | None) -> None:
+def up(
+    services: tuple[str, ...], ports: dict[str, int], attach: dict[str, str], memory_mb: int | None
+) -> None:
     """Start services on their well-known ports and leave them running.
 
     Without SERVICE: all of them. With what each needs. A second `up` adds to a running stack.
     """
-    settings = load_settings({"ports": ports or None, "memory_mb": memory_mb})
+    settings = load_settings({"ports": ports or None, "attach": attach or None, "memory_mb": memory_mb})
     for name in services:
         service_named(name)
     connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True)
@@ -134,7 +153,13 @@ def logs(service: str, lines: int | None) -> None:
     connection = _found(load_settings())
     log = connection.folder.log(name)
     if not log.exists():
-        running = [entry["service"] for entry in connection.status()["services"]]
+        entries = connection.status()["services"]
+        running = [entry["service"] for entry in entries if entry["state"] != "ATTACHED"]
+        if name in connection.attached():
+            address = connection.attached().endpoints()[name].address
+            raise StackFailed(
+                f"read the log of {name}", f"it is attached at {address}", "ask whoever runs it for its log"
+            )
         raise StackFailed(f"read the log of {name}", "it was not started", f"started: {', '.join(running)}")
     text = log.read_text(errors="replace")
     click.echo("\n".join(text.splitlines()[-lines:]) if lines else text, nl=bool(lines))
@@ -144,7 +169,9 @@ def logs(service: str, lines: int | None) -> None:
 def env() -> None:
     """Print the running stack's addresses as shell exports: eval "$(lakebed env)"."""
     settings = load_settings()
-    addresses = Addresses.of(_found(settings).status()["ports"], settings)
+    connection = _found(settings)
+    ports, attached = connection.status()["ports"], connection.attached()
+    addresses = Addresses(ports, settings.registry_credentials, attached)
     for name, value in addresses.environment().items():
         click.echo(f"export {name}={shlex.quote(value)}")
 

@@ -28,6 +28,7 @@ from lakebed.clients.databases import drop_slot
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.registry import schema_registry_client
 from lakebed.clients.spark import spark_session_for
+from lakebed.config.attach import NOTHING
 from lakebed.config.settings import Settings, load_settings
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.lock import SETS
@@ -74,7 +75,8 @@ def run_demo(rows: int) -> None:
     Raises:
         RowsDiffer: a table differs from its source.
     """
-    settings = load_settings()
+    # It drops what it has made by name: on servers of lakebed's own only.
+    settings = load_settings().model_copy(update={"attach": NOTHING})
     figures = Figures()
     started = time.monotonic()
     # Read before anything is started: it fails where the data set is not installed.

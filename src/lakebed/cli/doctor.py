@@ -23,6 +23,7 @@ from lakebed.provision.java import java_executable, java_version
 from lakebed.provision.lock import SETS
 from lakebed.provision.provide import missing_of
 from lakebed.services import SERVICES
+from lakebed.stack.attached import AttachedServices
 from lakebed.stack.connection import find_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
 from lakebed.stack.leftovers import find_leftovers
@@ -49,7 +50,8 @@ class Finding:
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
-    needed, available = sum(service.memory_mb for service in SERVICES), available_memory_mb()
+    own = [service for service in SERVICES if service.name not in settings.attach]
+    needed, available = sum(service.memory_mb for service in own), available_memory_mb()
     seen = f"{available} MB available, {needed} MB for all services, Spark not counted"
     enough = available >= needed
     yield Finding("memory", seen, "" if enough else "end other programs, or start only the services you need")
@@ -99,6 +101,8 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     connection = find_stack(settings, NAME_OF_UP, "lakebed doctor")
     ours = set() if connection is None else {entry["service"] for entry in connection.status()["services"]}
     for service in SERVICES:
+        if service.name in settings.attach:
+            continue
         port = settings.ports.get(service.name, service.ports[service.main_port] or 0)
         if service.name in ours:
             yield Finding(f"port {port}", f"{service.name} of the running stack listens on it")
@@ -108,6 +112,18 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             holder = holder_of(port)
             remedy = f"{holder.remedy}, or `lakebed up --port {service.name}=NUMBER`; tests use free ports"
             yield Finding(f"port {port}", f"wanted by {service.name}, held by {holder.seen}", remedy)
+
+
+def _attached(settings: Settings) -> Iterator[Finding]:
+    cache = cache_folder(settings.cache_folder)
+    attached = AttachedServices(settings.attach, cache, cache, dict)
+    for name, endpoint in settings.attach.endpoints().items():
+        try:
+            attached.check([name])
+        except LakebedError as error:
+            yield Finding(f"attached {name}", error.seen, error.remedy or "see docs/attach.md")
+        else:
+            yield Finding(f"attached {name}", f"{endpoint.address} is {endpoint.title}, and allows enough")
 
 
 def _java(settings: Settings) -> Iterator[Finding]:
@@ -155,6 +171,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _cache,
     _data,
     _ports,
+    _attached,
     _java,
     _locale,
     _user,

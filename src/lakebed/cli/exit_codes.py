@@ -9,11 +9,14 @@ from __future__ import annotations
 import click
 
 from lakebed.errors import (
+    CredentialsRefused,
     DeadlinePassed,
     DownloadFailed,
+    IsAttached,
     LakebedError,
     NotEnoughDisk,
     NotEnoughMemory,
+    PermissionMissing,
     PortTaken,
     RowsDiffer,
     ServiceFailed,
@@ -21,6 +24,7 @@ from lakebed.errors import (
     StackFailed,
     UnknownKind,
     UnknownService,
+    WrongAddress,
 )
 
 FAILED = 1
@@ -41,6 +45,10 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotEnoughMemory, MACHINE_LACKS),
     (NotEnoughDisk, MACHINE_LACKS),
     (ServiceFailed, SERVER_FAILED),
+    (WrongAddress, SERVER_FAILED),
+    (CredentialsRefused, SERVER_FAILED),
+    (PermissionMissing, SERVER_FAILED),
+    (IsAttached, WRONG_USE),
     (StackFailed, SERVER_FAILED),
     (DeadlinePassed, SERVER_FAILED),
     (DownloadFailed, DOWNLOAD_FAILED),

@@ -20,6 +20,8 @@ _STATE_STYLES = {
     "HEALTHY": "green",
     "RUNNING": "bold green",
     "STOPPING": "yellow",
+    # No state of a life cycle: somebody else runs it.
+    "ATTACHED": "cyan",
 }
 
 
@@ -73,9 +75,9 @@ def services_table(services: list[dict[str, Any]]) -> Table:
             service["service"],
             Text(service["state"], style=_STATE_STYLES.get(service["state"], "")),
             service["history"][-1]["at"][:19].replace("T", " ") if service["history"] else "-",
-            str(service["port"]),
+            str(service.get("address") or service["port"]),
             str(service["pid"] or "-"),
-            f"{service['memory_mb']} MB",
+            f"{service['memory_mb']} MB" if service["pid"] else "-",
             "-" if seconds is None else f"{seconds:.1f} s",
         )
     return table

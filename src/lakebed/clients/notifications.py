@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from lakebed.clients.connector import Connector
 from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import LakebedError, SnapshotFailed
+from lakebed.services.consumer_groups import delete_group
+from lakebed.services.topics import admin_client
 from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -63,10 +65,11 @@ Seen = list[Notification]
 def _consumer(bootstrap_servers: Kafka, topic: str) -> Iterator[Consumer]:
     from confluent_kafka import Consumer
 
+    group = f"lakebed-notifications-{uuid.uuid4().hex}"
     consumer = Consumer(
         {
             **client_settings(bootstrap_servers),
-            "group.id": f"lakebed-notifications-{uuid.uuid4().hex}",
+            "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "allow.auto.create.topics": True,
@@ -80,6 +83,8 @@ def _consumer(bootstrap_servers: Kafka, topic: str) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
+        # Kafka would keep it for some minutes.
+        delete_group(admin_client(bootstrap_servers), group)
 
 
 def wait_for_notification(

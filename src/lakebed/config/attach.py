@@ -43,7 +43,11 @@ class Attach(BaseModel):
         """Return the names of the services that are attached."""
         return iter(self.endpoints())
 
-    def __contains__(self, service: str) -> bool:
+    def __bool__(self) -> bool:
+        """Whether anything is attached."""
+        return bool(self.endpoints())
+
+    def __contains__(self, service: object) -> bool:
         return service in self.endpoints()
 
     def endpoints(self) -> dict[str, Endpoint]:

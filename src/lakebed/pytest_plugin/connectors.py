@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from lakebed.clients.connector import RUNTIME_SETTINGS, Connector, connect_to_stream
 from lakebed.clients.notifications import notification_settings, wait_for_initial_snapshot
 from lakebed.clients.signals import make_signal_table, signal_settings
-from lakebed.config.debezium import SnapshotMode
+from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
 from lakebed.pytest_plugin.needs import AVRO, SIGNALS
 from lakebed.services import postgres
+from lakebed.services.kafka import HEARTBEATS
 
 if TYPE_CHECKING:
     import psycopg
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from lakebed.pytest_plugin.session import SessionStack
 
 Thing = tuple[str, str]
+
+
+def _subject_prefixes(config: DebeziumConnectorConfig) -> tuple[str, ...]:
+    return f"{config.topic_prefix}.", f"{HEARTBEATS}.{config.topic_prefix}-"
+
+
+def _signals_group(config: DebeziumConnectorConfig) -> str | None:
+    """Return the consumer group with which Debezium reads signals from Kafka, None where it does not."""
+    return config.extra_config.get("signal.kafka.groupId")
+
+
+def _may_publish_all(database: psycopg.Connection[Any]) -> bool:
+    row = database.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    return row is not None and bool(row[0])
 
 
 class DebeziumConnectors:
@@ -83,6 +98,11 @@ class DebeziumConnectors:
         if is_avro:
             converter = self._stack.need("schema-registry").avro_converter()
             chosen["extra_config"] = {**converter, **chosen.get("extra_config", {})}
+        if "postgres" in addresses.attached and not _may_publish_all(self._database):
+            # The tables that are there by now; to publish those to come is a superuser's right
+            # (PostgreSQL documentation, "CREATE PUBLICATION"; Debezium's, `publication.autocreate.mode`).
+            more = {"publication.autocreate.mode": "filtered"}
+            chosen["extra_config"] = {**more, **chosen.get("extra_config", {})}
         takes_signals = marked_signals if signals is None else signals
         initial_only = chosen.get("snapshot_mode") is SnapshotMode.INITIAL_ONLY
         if takes_signals or initial_only:
@@ -93,6 +113,7 @@ class DebeziumConnectors:
         things: tuple[Thing, ...] = (
             ("connector", config.name),
             ("slot", config.slot_name),
+            *((("consumer-group", signals_group),) if (signals_group := _signals_group(config)) else ()),
             # Those in the test's own database go with it.
             *(
                 (("publication", f"{config.database_dbname}/{config.publication_name}"),)
@@ -100,7 +121,7 @@ class DebeziumConnectors:
                 else ()
             ),
             ("topic-prefix", config.topic_prefix),
-            *((("subject-prefix", f"{config.topic_prefix}."),) if is_avro else ()),
+            *(("subject-prefix", prefix) for prefix in _subject_prefixes(config) if is_avro),
         )
         for kind, thing in reversed(things):
             self._stack.record(kind, thing)

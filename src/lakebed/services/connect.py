@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import suppress
 from urllib.parse import quote
 
-from lakebed.config.kafka_clients import java_settings
+from lakebed.config.endpoints import ConnectEndpoint
+from lakebed.config.kafka_clients import java_security, java_settings
 from lakebed.errors import StackFailed
 from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.compacted_topics import delete_key, last_values
@@ -14,32 +17,54 @@ from lakebed.services.properties import write_properties
 from lakebed.waiting import wait_until
 
 GROUP = "lakebed-connect"
-_CONFIGS, _OFFSETS, _STATUS = f"{GROUP}-configs", f"{GROUP}-offsets", f"{GROUP}-status"
-STORAGE_TOPICS = (_CONFIGS, _OFFSETS, _STATUS)
+_CONFIGS, _OFFSETS, _STATUS = _SUFFIXES = ("-configs", "-offsets", "-status")
+STORAGE_TOPICS = tuple(f"{GROUP}{suffix}" for suffix in _SUFFIXES)
 _PATIENCE_SECONDS = 30.0
 # Says which connectors and tasks start, stop and fail.
 _WORKER = "org.apache.kafka.connect.runtime.Worker"
 
 
+def _group(place: Place) -> str:
+    """Return the worker's group, which names its topics: one of its own where others use the same Kafka."""
+    if "kafka" not in place.attached:
+        return GROUP
+    file = place.folder / "group"
+    if not file.exists():
+        file.write_text(f"{GROUP}-{uuid.uuid4().hex[:12]}")
+    return file.read_text()
+
+
+def _storage_topics(place: Place) -> list[tuple[str, str]]:
+    return [("topic", f"{_group(place)}{suffix}") for suffix in _SUFFIXES]
+
+
 def worker_properties(place: Place) -> dict[str, object]:
     """Return the worker's configuration: storage topics of one partition, no delay in rebalancing."""
     converter = "org.apache.kafka.connect.json.JsonConverter"
+    group = _group(place)
+    kafka = place.endpoints.kafka
+    replicas = -1 if "kafka" in place.attached else 1
     return {
-        **java_settings(place.endpoints.kafka),
-        "group.id": GROUP,
+        **{
+            f"{client}.{name}": value
+            for client in ("producer", "consumer", "admin")
+            for name, value in java_security(kafka).items()
+        },
+        **java_settings(kafka),
+        "group.id": group,
         "key.converter": converter,
         "key.converter.schemas.enable": False,
         "value.converter": converter,
         "value.converter.schemas.enable": False,
-        "config.storage.topic": _CONFIGS,
-        "config.storage.replication.factor": 1,
-        "offset.storage.topic": _OFFSETS,
+        "config.storage.topic": f"{group}{_CONFIGS}",
+        "config.storage.replication.factor": replicas,
+        "offset.storage.topic": f"{group}{_OFFSETS}",
         "offset.storage.partitions": 1,
-        "offset.storage.replication.factor": 1,
+        "offset.storage.replication.factor": replicas,
         "offset.flush.interval.ms": 50,
-        "status.storage.topic": _STATUS,
+        "status.storage.topic": f"{group}{_STATUS}",
         "status.storage.partitions": 1,
-        "status.storage.replication.factor": 1,
+        "status.storage.replication.factor": replicas,
         "listeners": f"http://{LOOPBACK}:{place.ports['connect']}",
         "rest.advertised.host.name": LOOPBACK,
         "plugin.discovery": "service_load",
@@ -52,7 +77,10 @@ def worker_properties(place: Place) -> dict[str, object]:
 
 
 def _prepare(place: Place) -> None:
-    write_properties(place.folder / "worker.properties", worker_properties(place))
+    configuration = place.folder / "worker.properties"
+    # It may hold a password of Kafka's.
+    configuration.touch(mode=0o600)
+    write_properties(configuration, worker_properties(place))
     write_log_configuration(place.folder, "warn", {"io.debezium": "info", _WORKER: "info"})
 
 
@@ -78,6 +106,8 @@ def _remove_connector(place: Place, name: str) -> None:
     """
     path = f"/connectors/{quote(name, safe='')}"
     where = place.endpoints.connect
+    if place.is_attached:
+        _forget_offsets(where, path, name)
 
     def accepted() -> bool:
         try:
@@ -104,15 +134,35 @@ def _remove_connector(place: Place, name: str) -> None:
     )
 
 
+def _has_connector(place: Place, name: str) -> bool:
+    return request("GET", place.endpoints.connect, f"/connectors/{quote(name, safe='')}") is not None
+
+
+def _forget_offsets(where: ConnectEndpoint, path: str, name: str) -> None:
+    """Delete the offsets of a connector through Connect: nobody else's topics are written to (KIP-875).
+
+    A worker before Kafka 3.6 cannot, and keeps them.
+    """
+
+    def is_stopped() -> bool:
+        status = found(where, f"{path}/status")
+        return bool(status["connector"]["state"] == "STOPPED" and not status["tasks"])
+
+    with suppress(StackFailed):
+        if request("PUT", where, f"{path}/stop") is not None:
+            wait_until(is_stopped, f"connector {name!r} to be stopped", deadline_seconds=_PATIENCE_SECONDS)
+            request("DELETE", where, f"{path}/offsets")
+
+
 def _offsets(place: Place) -> dict[str, str]:
     """Return the keys of the source offsets, JSON such as `["orders",{"server":"shop"}]`."""
-    live = last_values(place.endpoints.kafka, _OFFSETS)
+    live = last_values(place.endpoints.kafka, f"{_group(place)}{_OFFSETS}")
     return {key.decode(): "" for key in live}
 
 
 def _remove_offset(place: Place, key: str) -> None:
     """Delete a source offset: a connector of that name would go on there, instead of with a snapshot."""
-    delete_key(place.endpoints.kafka, _OFFSETS, key.encode())
+    delete_key(place.endpoints.kafka, f"{_group(place)}{_OFFSETS}", key.encode())
 
 
 CONNECT = Service(
@@ -127,8 +177,9 @@ CONNECT = Service(
     command=_command,
     check=_check,
     resources=(
-        ResourceKind("connector", _remove_connector, _connectors),
+        ResourceKind("connector", _remove_connector, _connectors, exists=_has_connector),
         ResourceKind("connector-offset", _remove_offset, _offsets),
     ),
     other_names=("debezium", "kafka-connect"),
+    things_elsewhere=_storage_topics,
 )

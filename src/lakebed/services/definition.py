@@ -63,6 +63,11 @@ def no_files(place: Place) -> list[Path]:
     return []
 
 
+def no_things(place: Place) -> list[tuple[str, str]]:
+    """Return no things: the `things_elsewhere` of a service that makes none."""
+    return []
+
+
 def no_environment(place: Place) -> dict[str, str]:
     """Return no variables: the `environment` of a service that needs none."""
     return {}
@@ -79,12 +84,15 @@ class ResourceKind:
         present: by name, the state of each there is ("" where only being there counts); None for a kind
             that is only ever removed by a recorded name (the topics of a prefix).
         restore: gives the one of that name the state it had before; None where there is no state.
+        exists: whether the one of that name is there, or anything with that prefix: asked before one is
+            made on a server of somebody else's, where what was there before is never removed.
     """
 
     name: str
     remove: Callable[[Place, str], None]
     present: Callable[[Place], Mapping[str, str]] | None = None
     restore: Callable[[Place, str, str], None] | None = None
+    exists: Callable[[Place, str], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,8 @@ class Service:
         stop_signal: what asks it to end.
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
+        things_elsewhere: what it makes itself in services that it needs, each a kind and a name; removed
+            after its end where somebody else runs those.
     """
 
     name: str
@@ -132,6 +142,7 @@ class Service:
     refuses_root: bool = False
     resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
+    things_elsewhere: Callable[[Place], list[tuple[str, str]]] = no_things
 
     @property
     def main_port(self) -> str:
@@ -146,5 +157,6 @@ __all__ = [
     "Service",
     "no_environment",
     "no_files",
+    "no_things",
     "nothing",
 ]

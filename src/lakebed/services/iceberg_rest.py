@@ -8,6 +8,7 @@ documentation, "Jetty XML").
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 from lakebed.config.endpoints import CatalogEndpoint
 from lakebed.config.environment import IcebergRestEnvironment
 from lakebed.config.iceberg import IcebergCatalogConfig
-from lakebed.services.answers import answers_ok, request
+from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 
@@ -130,9 +131,20 @@ def _check(place: Place) -> None:
 _LEVEL_SEPARATOR = "%1F"
 
 
-def _path(namespace: str, *more: str) -> str:
+@cache
+def namespaces_path(catalog: CatalogEndpoint) -> str:
+    """Return the path of all namespaces, with the prefix that the catalog gives its warehouse, if any.
+
+    Iceberg REST catalog specification, "getConfig" and the parameter `prefix`.
+    """
+    config = found(catalog, "/v1/config", params={"warehouse": catalog.warehouse})
+    prefix = {**config.get("defaults", {}), **config.get("overrides", {})}.get("prefix")
+    return f"/v1/{quote(prefix, safe='')}/namespaces" if prefix else "/v1/namespaces"
+
+
+def _path(catalog: CatalogEndpoint, namespace: str, *more: str) -> str:
     levels = _LEVEL_SEPARATOR.join(quote(level, safe="") for level in namespace.split("."))
-    return "/".join(["/v1/namespaces", levels, *(quote(part, safe="") for part in more)])
+    return "/".join([namespaces_path(catalog), levels, *(quote(part, safe="") for part in more)])
 
 
 def _listed(catalog: CatalogEndpoint, path: str, key: str, **parameters: str) -> list[Any]:
@@ -152,11 +164,11 @@ def _listed(catalog: CatalogEndpoint, path: str, key: str, **parameters: str) ->
 def _namespaces_in(catalog: CatalogEndpoint, parent: str) -> list[str]:
     """Return the namespaces in a namespace ("" is all of the catalog), the innermost first."""
     parameters = {"parent": parent.replace(".", "\x1f")} if parent else {}
-    found = []
-    for levels in _listed(catalog, "/v1/namespaces", "namespaces", **parameters):
+    inner: list[str] = []
+    for levels in _listed(catalog, namespaces_path(catalog), "namespaces", **parameters):
         name = ".".join(levels)
-        found += [*_namespaces_in(catalog, name), name]
-    return found
+        inner += [*_namespaces_in(catalog, name), name]
+    return inner
 
 
 def _tables_in(catalog: CatalogEndpoint, namespace: str) -> list[tuple[str, str]]:
@@ -164,7 +176,7 @@ def _tables_in(catalog: CatalogEndpoint, namespace: str) -> list[tuple[str, str]
     return [
         (what, entry["name"])
         for what in ("tables", "views")
-        for entry in _listed(catalog, _path(namespace, what), "identifiers")
+        for entry in _listed(catalog, _path(catalog, namespace, what), "identifiers")
     ]
 
 
@@ -178,12 +190,12 @@ def _remove_namespace(place: Place, name: str) -> None:
     for namespace in [*_namespaces_in(catalog, name), name]:
         for what, table in _tables_in(catalog, namespace):
             _drop(catalog, namespace, what, table)
-        request("DELETE", catalog, _path(namespace))
+        request("DELETE", catalog, _path(catalog, namespace))
 
 
 def _drop(catalog: CatalogEndpoint, namespace: str, what: str, table: str) -> None:
     purge = {"purgeRequested": "true"} if what == "tables" else {}
-    request("DELETE", catalog, _path(namespace, what, table), params=purge)
+    request("DELETE", catalog, _path(catalog, namespace, what, table), params=purge)
 
 
 def _tables(place: Place) -> dict[str, str]:
@@ -201,6 +213,18 @@ def _remove_table(place: Place, name: str) -> None:
         _drop(place.endpoints.iceberg_rest, namespace, what, table)
 
 
+def _has_namespace(place: Place, name: str) -> bool:
+    catalog = place.endpoints.iceberg_rest
+    return request("GET", catalog, _path(catalog, name)) is not None
+
+
+def _has_table(place: Place, name: str) -> bool:
+    catalog = place.endpoints.iceberg_rest
+    namespace, _, table = name.partition("/")
+    paths = (_path(catalog, namespace, what, table) for what in ("tables", "views"))
+    return any(request("GET", catalog, path) is not None for path in paths)
+
+
 ICEBERG_REST = Service(
     name="iceberg-rest",
     title="Iceberg REST catalog",
@@ -215,8 +239,8 @@ ICEBERG_REST = Service(
     check=_check,
     resources=(
         # With a namespace go its tables; what is left after that is in namespaces that stay.
-        ResourceKind("namespace", _remove_namespace, _namespaces),
-        ResourceKind("iceberg-table", _remove_table, _tables),
+        ResourceKind("namespace", _remove_namespace, _namespaces, exists=_has_namespace),
+        ResourceKind("iceberg-table", _remove_table, _tables, exists=_has_table),
     ),
     other_names=("iceberg",),
 )

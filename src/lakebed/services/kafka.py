@@ -21,7 +21,7 @@ CLUSTER_ID = "bGFrZWJlZC1jbHVzdGVyIQ"
 
 _OWN_TOPICS = frozenset(("__consumer_offsets", "__transaction_state", "__share_group_state", *STORAGE_TOPICS))
 # Debezium documentation, PostgreSQL connector, `topic.heartbeat.prefix`.
-_HEARTBEATS = "__debezium-heartbeat"
+HEARTBEATS = "__debezium-heartbeat"
 
 
 def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
@@ -129,7 +129,7 @@ def _remove_topic(place: Place, name: str) -> None:
 def _remove_topic_prefix(place: Place, prefix: str) -> None:
     admin = admin_client(place.endpoints.kafka)
     names = topics_with_prefix(admin, f"{prefix}.")
-    delete_topics(admin, [*names, f"{_HEARTBEATS}.{prefix}"])
+    delete_topics(admin, [*names, f"{HEARTBEATS}.{prefix}"])
 
 
 def _groups(place: Place) -> dict[str, str]:
@@ -144,6 +144,19 @@ def _remove_group(place: Place, name: str) -> None:
     delete_group(admin_client(place.endpoints.kafka), name, plain=_is_plain(place))
 
 
+def _has_topic(place: Place, name: str) -> bool:
+    return name in topics_with_prefix(admin_client(place.endpoints.kafka), name)
+
+
+def _has_topic_prefix(place: Place, prefix: str) -> bool:
+    admin = admin_client(place.endpoints.kafka)
+    return bool(topics_with_prefix(admin, f"{prefix}.")) or _has_topic(place, f"{HEARTBEATS}.{prefix}")
+
+
+def _has_group(place: Place, name: str) -> bool:
+    return name in groups(admin_client(place.endpoints.kafka))
+
+
 KAFKA = Service(
     name="kafka",
     title="Apache Kafka (KRaft)",
@@ -155,8 +168,8 @@ KAFKA = Service(
     command=_command,
     check=_check,
     resources=(
-        ResourceKind("topic-prefix", _remove_topic_prefix),
-        ResourceKind("consumer-group", _remove_group, _groups),
-        ResourceKind("topic", _remove_topic, _topics),
+        ResourceKind("topic-prefix", _remove_topic_prefix, exists=_has_topic_prefix),
+        ResourceKind("consumer-group", _remove_group, _groups, exists=_has_group),
+        ResourceKind("topic", _remove_topic, _topics, exists=_has_topic),
     ),
 )

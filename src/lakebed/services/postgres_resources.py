@@ -260,12 +260,54 @@ def _remove_role(place: Place, name: str) -> None:
     administer(server, lambda connection: connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role)))
 
 
+def _has(query: str) -> Callable[[Place, str], bool]:
+    """Return the `exists` of what belongs to no single database."""
+
+    def exists(place: Place, name: str) -> bool:
+        return name in administer(place.endpoints.postgres, lambda connection: _names(connection, query))
+
+    return exists
+
+
+def _has_in_database(query: str) -> Callable[[Place, str], bool]:
+    """Return the `exists` of what is called "database/name"."""
+
+    def exists(place: Place, name: str) -> bool:
+        server = place.endpoints.postgres
+        database, _, own_name = name.partition("/")
+        if database not in administer(server, lambda connection: _names(connection, _DATABASES)):
+            return False
+        with connect(server, database) as connection:
+            return own_name in _names(connection, query)
+
+    return exists
+
+
+def _has_table(place: Place, name: str) -> bool:
+    server = place.endpoints.postgres
+    database, _, own_name = name.partition("/")
+    if database not in administer(server, lambda connection: _names(connection, _DATABASES)):
+        return False
+    with connect(server, database) as connection:
+        return connection.execute(_TABLE, [own_name]).fetchone() is not None
+
+
 RESOURCES = (
-    ResourceKind("slot", _remove_slot, _in_cluster(_SLOTS)),
+    ResourceKind("slot", _remove_slot, _in_cluster(_SLOTS), exists=_has(_SLOTS)),
     # Before what is in databases: with a test's own database goes all that is in it.
-    ResourceKind("database", _remove_database, _in_cluster(_DATABASES, own=_OWN_DATABASES)),
-    ResourceKind("publication", _remove_publication, _in_databases(_PUBLICATIONS)),
-    ResourceKind("schema", _remove_schema, _in_databases(_SCHEMAS)),
-    ResourceKind("table", _remove_table, _in_databases(_TABLES)),
-    ResourceKind("role", _remove_role, _in_cluster(_ROLES, own=(USER,))),
+    ResourceKind(
+        "database",
+        _remove_database,
+        _in_cluster(_DATABASES, own=_OWN_DATABASES),
+        exists=_has(_DATABASES),
+    ),
+    ResourceKind(
+        "publication",
+        _remove_publication,
+        _in_databases(_PUBLICATIONS),
+        exists=_has_in_database(_PUBLICATIONS),
+    ),
+    ResourceKind("schema", _remove_schema, _in_databases(_SCHEMAS), exists=_has_in_database(_SCHEMAS)),
+    ResourceKind("table", _remove_table, _in_databases(_TABLES), exists=_has_table),
+    ResourceKind("role", _remove_role, _in_cluster(_ROLES, own=(USER,)), exists=_has(_ROLES)),
 )

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.errors import ServiceFailed
+from lakebed.services import s3_objects
 from lakebed.services.answers import answers_ok, loopback_client, request
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.endpoints import Store, s3_at
@@ -121,8 +122,15 @@ def _paths(place: Place) -> dict[str, str]:
 
 def _remove_path(place: Place, path: str) -> None:
     """Delete an object, or a folder with all objects in it; a bucket as well."""
+    if place.is_attached:
+        s3_objects.delete(place.endpoints.s3, path)
+        return
     parameters = {"recursive": "true", "ignoreRecursiveError": "true"}
     request("DELETE", place.ports["filer.port"], _filer_path(path), params=parameters)
+
+
+def _has_path(place: Place, path: str) -> bool:
+    return s3_objects.exists(place.endpoints.s3, path)
 
 
 def _outside_files(place: Place) -> list[Path]:
@@ -153,8 +161,8 @@ S3 = Service(
     check=_check,
     outside_files=_outside_files,
     resources=(
-        ResourceKind("path", _remove_path, _paths),
-        ResourceKind("bucket", _remove_path, _buckets),
+        ResourceKind("path", _remove_path, _paths, exists=_has_path),
+        ResourceKind("bucket", _remove_path, _buckets, exists=_has_path),
     ),
     # Its orderly stop waits two seconds for its own connections; its data is thrown away with the stack.
     stop_signal=signal.SIGKILL,

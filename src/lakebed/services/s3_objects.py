@@ -25,3 +25,28 @@ def file_system(store: S3Endpoint, *, attempts: int = 3) -> S3FileSystem:
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=attempts),
         **more,
     )
+
+
+def exists(store: S3Endpoint, path: str) -> bool:
+    """Whether there is an object or a bucket at `bucket/key`, or any object in a folder of that name."""
+    from pyarrow.fs import FileType
+
+    return file_system(store).get_file_info(path).type is not FileType.NotFound
+
+
+def delete(store: S3Endpoint, path: str) -> None:
+    """Delete an object, or a folder with all objects in it; a bucket as well. Nothing there is no error."""
+    from pyarrow.fs import FileSelector, FileType
+
+    files: S3FileSystem = file_system(store)
+    found = files.get_file_info(path)
+    if found.type is FileType.File:
+        files.delete_file(path)
+    elif found.type is FileType.Directory and "/" in path:
+        # One by one: to delete many at once needs a checksum that not every store knows.
+        for one in files.get_file_info(FileSelector(path, recursive=True)):
+            if one.type is FileType.File:
+                files.delete_file(one.path)
+        files.delete_dir(path)
+    elif found.type is FileType.Directory:
+        files.delete_dir(path)

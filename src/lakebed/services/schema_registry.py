@@ -202,6 +202,20 @@ def _remove_subject_prefix(place: Place, prefix: str) -> None:
             _remove_subject(place, name)
 
 
+def _has_subject(place: Place, name: str) -> bool:
+    path = f"/subjects/{quote(name, safe='')}/versions"
+    return _ask("GET", place, path, params={"deleted": "true"}) is not None
+
+
+def _has_subject_prefix(place: Place, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in _subjects(place))
+
+
+def _has_compatibility(place: Place, subject: str) -> bool:
+    """Whether a subject has a level of its own; the global one is everybody's, and always there."""
+    return not subject or _ask("GET", place, _config_path(subject)) is not None
+
+
 def _config_path(subject: str) -> str:
     return f"/config/{quote(subject, safe='')}" if subject else "/config"
 
@@ -233,7 +247,8 @@ def _remove_compatibility(place: Place, subject: str) -> None:
     if subject:
         # Apicurio's own API: Confluent's DELETE leaves a level of NONE in force.
         path = f"/apis/registry/v3/groups/default/artifacts/{quote(subject, safe='')}/rules/COMPATIBILITY"
-        _ask("DELETE", place, path)
+        if _ask("DELETE", place, path) is None and place.is_attached:
+            _ask("DELETE", place, _config_path(subject))
     else:
         _complete(place)
 
@@ -251,9 +266,15 @@ SCHEMA_REGISTRY = Service(
     check=_check,
     complete=_complete,
     resources=(
-        ResourceKind("subject-prefix", _remove_subject_prefix),
-        ResourceKind("subject", _remove_subject, _subjects),
-        ResourceKind("compatibility", _remove_compatibility, _compatibilities, _set_compatibility),
+        ResourceKind("subject-prefix", _remove_subject_prefix, exists=_has_subject_prefix),
+        ResourceKind("subject", _remove_subject, _subjects, exists=_has_subject),
+        ResourceKind(
+            "compatibility",
+            _remove_compatibility,
+            _compatibilities,
+            _set_compatibility,
+            _has_compatibility,
+        ),
     ),
     other_names=("registry",),
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 import lakebed.errors
 from lakebed import __version__
+from lakebed.config.attach import Attach
 from lakebed.config.settings import Settings
 from lakebed.errors import CleanUpIncomplete, LakebedError, OtherVersion, StackFailed
 from lakebed.provision.cache import cache_folder
@@ -158,7 +159,7 @@ class StackConnection:
         Returns:
             By service and port name, the number, for the whole stack.
         """
-        asked: dict[str, Any] = {"services": list(services), "ports": settings.ports}
+        asked = _asked(services, settings)
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
@@ -180,7 +181,7 @@ class StackConnection:
 
         Whoever needs one calls `start`, which waits for it, and gets its errors.
         """
-        asked: dict[str, Any] = {"services": list(services), "ports": settings.ports}
+        asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
         jar_sets = [service.jars for service in self._missing(asked) if service.jars]
         if is_provided(jar_sets, cache):
@@ -236,6 +237,10 @@ class StackConnection:
         """Let the next `connected` count: the service was started anew."""
         self._connected.discard(service)
 
+    def attached(self) -> Attach:
+        """Return which servers of somebody else's the stack uses, with their credentials."""
+        return Attach.model_validate(self.request("attached")["attach"])
+
     def status(self) -> dict[str, Any]:
         """Return the stack's state: see `lakebed status --json` in docs/cli.md."""
         return self.request("status")
@@ -245,11 +250,13 @@ class StackConnection:
 
         Raises:
             DeadlinePassed: they are not.
+            CleanUpIncomplete: naming what could not be removed from servers of somebody else's.
         """
         supervisor = self._supervisor()
-        self.request("stop")
+        left = self.request("stop")["left"]
         self.hang_up()
         _wait_for_end(self.folder, supervisor)
+        _refuse_left(left)
 
     def close(self) -> None:
         """End the lease; if it was the last one on a stack that is not kept, wait for the end of that.
@@ -292,6 +299,15 @@ class _Asked:
     lease: bool = False
     tests: bool = False
     keep: bool = False
+
+
+def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
+    """Return what is asked for; the socket is this user's alone, so that credentials may go over it."""
+    return {
+        "services": list(services),
+        "ports": settings.ports,
+        "attach": settings.attach.to_json(secrets=True),
+    }
 
 
 def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity | None) -> None:

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
+from lakebed.config.settings import Settings
 from lakebed.errors import LedgerUnreadable
+from lakebed.services.attached.probing import unreachable
+from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import StackFolder
 from lakebed.stack.ledger import Ledger
 from lakebed.stack.process import ProcessIdentity, end_process
+from lakebed.stack.resources import Resources, service_of
 from lakebed.stack.supervisor import PROTOCOL, SUPERVISOR
 
 PATIENCE_SECONDS = 5.0
@@ -97,5 +102,29 @@ def sweep(parent: Path, kept: str | None = None) -> list[Leftover]:
     for leftover in leftovers:
         for identity in leftover.processes.values():
             end_process(identity, signal.SIGKILL, PATIENCE_SECONDS)
-        leftover.folder.remove()
+        if _remove_elsewhere(leftover.folder):
+            leftover.folder.remove()
+        # Else it stays, and with it the record: the next sweep tries again.
     return leftovers
+
+
+def _remove_elsewhere(folder: StackFolder) -> bool:
+    """Remove what the stack's clients had made on servers of somebody else's; return whether all is gone."""
+    request = folder.recorded_request() or {}
+    try:
+        attach = Settings.model_validate(request["settings"]).attach
+        ledger = Ledger.read(folder.ledger)
+    except (LedgerUnreadable, ValidationError, KeyError):
+        # It is another version's, or had not begun: nothing is known of what it made.
+        return True
+    if not attach:
+        return True
+    reached = {
+        name: place
+        for name, place in AttachedServices(attach, folder.path, folder.path, dict).places().items()
+        if any(unreachable(*server) is None for server in attach.endpoints()[name].servers())
+    }
+    elsewhere = [entry for entry in ledger.entries() if service_of(entry.kind) in attach]
+    left = Resources(folder.path, lambda: reached).remove(elsewhere)
+    ledger.forget(set(elsewhere) - {one.entry for one in left})
+    return not left

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from lakebed.services import SERVICES, Service, service_named
 
 
-def services_for(names: Iterable[str]) -> list[Service]:
+def services_for(names: Iterable[str], attached: Container[str] = ()) -> list[Service]:
     """Return the named services and everything they need, needed ones first.
 
     Args:
         names: names as in `lakebed up NAME`; none at all means every service.
+        attached: those that somebody else runs: what they need is not lakebed's affair.
 
     Raises:
         UnknownService: for a name lakebed does not have.
@@ -20,7 +21,7 @@ def services_for(names: Iterable[str]) -> list[Service]:
     ordered: list[Service] = []
 
     def add(service: Service) -> None:
-        for needed in service.needs:
+        for needed in () if service.name in attached else service.needs:
             add(service_named(needed))
         if service not in ordered:
             ordered.append(service)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakebed.errors import LakebedError, StackFailed, UnknownKind
+from lakebed.errors import LakebedError, NotOurs, StackFailed, UnknownKind
 from lakebed.services import SERVICES, Place, ResourceKind, Service
 from lakebed.stack.ledger import Entry, Ledger, States
 from lakebed.stack.process import ProcessIdentity, end_process
@@ -23,6 +23,11 @@ _BY_KIND: dict[str, tuple[Service, ResourceKind]] = {
 }
 KINDS: tuple[str, ...] = (*_BY_KIND, FOLDER, PROCESS)
 """The kinds of things a client can record: those of the services, a folder in the stack's, and a process."""
+
+
+def service_of(kind: str) -> str | None:
+    """Return the name of the service that has things of a kind; None for a folder or a process."""
+    return _BY_KIND[kind][0].name if kind in _BY_KIND else None
 
 
 def check_kind(kind: str) -> None:
@@ -97,6 +102,30 @@ class Resources:
             raise StackFailed(f"reach {service.name}", "it does not run")
         return place
 
+    def refuse_others(self, entries: Iterable[Entry]) -> None:
+        """Refuse what is there already on servers of somebody else's: it would be removed some day.
+
+        Raises:
+            NotOurs: naming the first.
+        """
+        places = self._places()
+        for entry in entries:
+            if entry.kind not in _BY_KIND:
+                continue
+            service, kind = _BY_KIND[entry.kind]
+            place = places.get(service.name)
+            if place is None or not place.is_attached:
+                continue
+            if kind.exists is None or kind.exists(place, entry.name):
+                address = place.attached.endpoints()[service.name].address
+                name = entry.name or "(that of all)"
+                raise NotOurs(
+                    f"record {entry.kind} {name}",
+                    f"it is there already on the attached {service.name} at {address}; what lakebed did not"
+                    " make, it neither changes nor deletes",
+                    "take a name that nobody has",
+                )
+
     def present(self, service: str) -> dict[str, States]:
         """Return, by kind, what there is in a service that runs."""
         place = self._places()[service]
@@ -107,8 +136,8 @@ class Resources:
         }
 
     def note_baselines(self, ledger: Ledger) -> None:
-        """Write down what is in every running service, all at once."""
-        services = list(self._places())
+        """Write down what is in every service that lakebed runs, all at once."""
+        services = [name for name, place in self._places().items() if not place.is_attached]
         with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
             for service, present in zip(services, pool.map(self.present, services), strict=True):
                 ledger.set_baseline(service, present)

@@ -18,6 +18,7 @@ from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
 from lakebed.services import SERVICES, Place, Service, service_named
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
+from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.plan import services_for
 from lakebed.stack.ports import PortsByService, choose_ports
@@ -49,6 +50,7 @@ class Stack:
         on_change: OnChange,
         on_healthy: Callable[[str], None],
         memory_of_clients: Callable[[], tuple[dict[str, int], dict[str, int]]],
+        record_elsewhere: Callable[[list[tuple[str, str]]], None],
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -58,6 +60,8 @@ class Stack:
         self._on_change = on_change
         self._on_healthy = on_healthy
         self._memory_of_clients = memory_of_clients
+        self._record_elsewhere = record_elsewhere
+        self.attached = AttachedServices(settings.attach, folder.path, self._cache, lambda: self.ports)
         self._ports: PortsByService = {}
         self._class_data: dict[str, ClassData] = {}
         self._starts: dict[str, Future[None]] = {}
@@ -74,15 +78,22 @@ class Stack:
 
         Raises:
             StackFailed: a service that runs would have to change its port.
+            WrongAddress, CredentialsRefused, PermissionMissing: one that is attached cannot be used.
             UnknownService, PortTaken, NotEnoughMemory, NotEnoughDisk: before anything is started.
         """
+        names = list(names)
+        self.attached.check(service.name for service in services_for(names, self.attached))
         with self._lock:
             missing = self._not_started(names)
             self._check(missing, chosen_ports)
             return missing
 
     def _not_started(self, names: Iterable[str]) -> list[Service]:
-        return [service for service in services_for(names) if not self._is_up(service.name)]
+        return [
+            service
+            for service in services_for(names, self.attached)
+            if service.name not in self.attached and not self._is_up(service.name)
+        ]
 
     def _is_up(self, name: str) -> bool:
         start = self._starts.get(name)
@@ -135,11 +146,14 @@ class Stack:
             One future for each service asked for, needed ones included; each raises what the start of
             its service raised.
         """
-        asked = services_for(names)
+        names = list(names)
+        asked = [
+            service for service in services_for(names, self.attached) if service.name not in self.attached
+        ]
         with self._lock:
             if self._stopped:
                 raise StackFailed("start services", "the stack is being stopped", "start a new one")
-            missing = self._not_started([service.name for service in asked])
+            missing = self._not_started(names)
             self._ports.update(self._check(missing, chosen_ports))
             self.folder.record_ports(self._ports)
             jar_sets = [service.jars for service in missing if service.jars]
@@ -214,6 +228,7 @@ class Stack:
             java=java,
             owner=owner,
             credentials=self.settings.registry_credentials if service.name == SCHEMA_REGISTRY.name else None,
+            attached=self.settings.attach,
         )
 
     def _java(self, service: Service, folder: Path, class_path: Sequence[Path]) -> tuple[str, ...]:
@@ -226,16 +241,26 @@ class Stack:
 
     def _start(self, service: Service) -> None:
         for needed in service.waits_for:
-            self._starts[needed].result()
+            if needed not in self.attached:
+                self._starts[needed].result()
+        if elsewhere := self._things_elsewhere(service):
+            self._record_elsewhere(elsewhere)
         self.running[service.name].start()
         self._on_healthy(service.name)
+
+    def _things_elsewhere(self, service: Service) -> list[tuple[str, str]]:
+        if not any(needed in self.attached for needed in service.needs):
+            return []
+        return service.things_elsewhere(self.running[service.name].place)
 
     def kill(self, name: str) -> None:
         """Kill a server with SIGKILL and return when it is STOPPED. One that does not run is no error.
 
         Raises:
             UnknownService: there is no such service.
+            IsAttached: somebody else runs it.
         """
+        self.attached.refuse("kill", service_named(name).name)
         running = self.running.get(service_named(name).name)
         if running is not None:
             running.kill()
@@ -268,11 +293,10 @@ class Stack:
         return failures
 
     def places(self) -> dict[str, Place]:
-        """Return, by name, the places of the services that are up."""
+        """Return, by name, the places of the services that are up, and of those that are attached."""
         up = (ServiceState.HEALTHY, ServiceState.RUNNING)
-        return {
-            name: running.place for name, running in self.running.items() if running.lifecycle.state in up
-        }
+        own = {name: running.place for name, running in self.running.items() if running.lifecycle.state in up}
+        return {**own, **self.attached.places()}
 
     @property
     def ports(self) -> PortsByService:

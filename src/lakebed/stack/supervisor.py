@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from lakebed.config.settings import Settings
-from lakebed.errors import LakebedError, StackFailed
+from lakebed.errors import AttachDiffers, LakebedError, StackFailed
 from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
 from lakebed.stack.plan import services_for
@@ -44,9 +44,11 @@ Send = Callable[[Event], None]
 
 SUPERVISOR = "supervisor"
 # Raised whenever a request, an answer or a file in the stack's folder changes its meaning.
-PROTOCOL = 3
+PROTOCOL = 4
 FIRST_LEASE_SECONDS = 30.0
 _PEER_CHECK_SECONDS = 0.1
+# The holder of what servers of the stack make themselves.
+_OF_STACK = "the stack"
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Supervisor:
             on_change=self._changed,
             on_healthy=self._is_healthy,
             memory_of_clients=self._memory_of_clients,
+            record_elsewhere=self._record_elsewhere,
         )
         self.keep = keep
         self.ended = threading.Event()
@@ -103,8 +106,12 @@ class Supervisor:
         """Go on with the servers a killed supervisor has left; remove what its clients had made."""
         for error in self.stack.take_over():
             logger.error("%s", error)
-        self._remove(self._ledger.entries())
+        self._remove(self._of_clients())
         self._return_to_baselines()
+
+    def _of_clients(self) -> list[Entry]:
+        of_stack = set(self._ledger.entries(_OF_STACK))
+        return [entry for entry in self._ledger.entries() if entry not in of_stack]
 
     def end_unless_used(self) -> None:
         """End, unless the client that started this supervisor comes: it may have been killed meanwhile."""
@@ -175,7 +182,7 @@ class Supervisor:
     def _remove_what_was_made(self, lease: Lease, *, last: bool, last_tests: bool) -> list[Left]:
         entries = self._ledger.entries(lease.holder)
         logger.info("lease of %s ended, %d things to remove", lease.client, len(entries))
-        if last:
+        if last and not self.stack.settings.attach:
             # The servers go, and with them what they hold.
             entries = [entry for entry in entries if entry.kind == PROCESS]
         lefts = self._remove(entries)
@@ -207,6 +214,8 @@ class Supervisor:
         """Do what a request asks and return its answer."""
         name = request["request"]
         services = request.get("services", [])
+        if "attach" in request:
+            self._refuse_other_attach(request["attach"])
         if name == "plan":
             missing = self.stack.missing(services, request["ports"])
             return {"missing": [service.name for service in missing]}
@@ -221,7 +230,8 @@ class Supervisor:
             self._kill(lease, services)
             return {}
         if name == "connected":
-            self.stack.running[request["service"]].client_connected(request["client"])
+            if request["service"] not in self.stack.attached:
+                self.stack.running[request["service"]].client_connected(request["client"])
             return {}
         if name == "keep":
             self._keep()
@@ -237,13 +247,47 @@ class Supervisor:
         if name == "leave":
             lefts = self.end_lease(lease)
             return {"stack_ends": self.ended.is_set(), "left": to_json(lefts)}
+        if name == "attached":
+            return {"attach": self.stack.settings.attach.to_json(secrets=True)}
         if name == "stop":
             self.keep = False
+            lefts = self._remove(self._of_clients()) if self.stack.settings.attach else []
             self.ended.set()
-            return {}
+            return {"left": to_json(lefts)}
         raise StackFailed(f"answer the request {name!r}", "the supervisor does not know it")
 
+    def _refuse_other_attach(self, asked: Event) -> None:
+        """Refuse a client whose settings attach other servers than this stack uses."""
+        own = self.stack.settings.attach.to_json(secrets=True)
+        differ = [name for name in {**own, **asked} if own.get(name) != asked.get(name)]
+        if differ:
+            endpoints = self.stack.settings.attach.endpoints()
+            used = (
+                f"{name} at {endpoints[name].address}" if name in endpoints else f"a {name} of lakebed's own"
+                for name in differ
+            )
+            raise AttachDiffers(
+                f"use the stack in {self.folder.path}",
+                f"it uses {', '.join(used)}; the setting attach of this client says otherwise",
+                "give both the same setting attach, or `lakebed down` first; tests have a stack of their own"
+                " with the setting stack = own",
+            )
+
+    def _record_elsewhere(self, things: list[tuple[str, str]]) -> None:
+        """Record what a server of this stack makes in one of somebody else's."""
+        entries = [Entry(*thing) for thing in things]
+        with self._ledger_lock:
+            known = self._ledger.entries(_OF_STACK)
+            self._ledger.record(_OF_STACK, [entry for entry in entries if entry not in known])
+
+    def remove_elsewhere(self) -> None:
+        """Remove what is left on servers of somebody else's, when those of this stack have ended."""
+        if self.stack.settings.attach:
+            self._remove(self._ledger.entries())
+
     def _kill(self, lease: Lease, services: list[str]) -> None:
+        for service in services:
+            self.stack.attached.refuse("kill", service)
         with self._lock:
             self._killed.update(dict.fromkeys(services, lease))
         for service in services:
@@ -251,7 +295,11 @@ class Supervisor:
 
     def _killed_of(self, services: Iterable[str]) -> list[str]:
         """Return those that are killed, of services and what they need."""
-        return [service.name for service in services_for(services) if service.name in self._killed]
+        return [
+            service.name
+            for service in services_for(services, self.stack.attached)
+            if service.name in self._killed
+        ]
 
     def _wait_for_killed(self, lease: Lease, services: list[str], client_is_gone: Callable[[], bool]) -> None:
         """Let the client that killed a server bring it back, and others wait until it has."""
@@ -295,6 +343,9 @@ class Supervisor:
     def _record(self, lease: Lease, entries: list[Entry]) -> Event:
         for entry in entries:
             check_kind(entry.kind)
+        with self._ledger_lock:
+            known = set(self._ledger.entries())
+        self._resources.refuse_others(entry for entry in entries if entry not in known)
         with self._ledger_lock:
             self._ledger.record(lease.holder, entries)
         if any(entry.kind == PROCESS for entry in entries):
@@ -340,7 +391,10 @@ class Supervisor:
             "keep": self.keep,
             "left": to_json(self.left),
             "clients": clients,
-            "services": [running.describe() for running in self.stack.running.values()],
+            "services": [
+                *(running.describe() for running in self.stack.running.values()),
+                *self.stack.attached.describe(),
+            ],
             "ports": self.stack.ports,
         }
 
@@ -450,6 +504,7 @@ def main(path: Path) -> None:
     folder.socket.unlink(missing_ok=True)
     for failure in supervisor.stack.stop("the last client has gone, or a stop was asked for"):
         logger.error("%s", failure)
+    supervisor.remove_elsewhere()
     folder.remove()
     if supervisor.stack.settings.data_folder is None:
         remove_if_empty(path.parent)
