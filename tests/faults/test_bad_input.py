@@ -107,7 +107,7 @@ def test_a_wrong_settings_file_is_refused(
     with pytest.raises(SettingsInvalid) as caught:
         load_settings()
     assert seen in caught.value.seen
-    assert "known settings: cache_folder" in caught.value.remedy
+    assert "known settings: attach, cache_folder" in caught.value.remedy
 
 
 # -- a server that fails to start ------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_server_that_never_gets_healthy_is_stopped_after_five_checks(
     nobody_listens = free_port()
 
     def check(place: Place) -> None:
-        POSTGRES.check(replace(place, ports={"postgres": nobody_listens}))
+        POSTGRES.check(replace(place, stack_ports={"postgres": {"postgres": nobody_listens}}))
 
     running = run(replace(POSTGRES, check=check), 0.05)
     with pytest.raises(ServiceFailed) as caught:

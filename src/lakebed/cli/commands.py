@@ -86,6 +86,7 @@ def lakebed() -> None:
 @click.option(
     "--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port."
 )
+@click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
 @click.option(
     "--attach",
     multiple=True,
@@ -93,7 +94,6 @@ def lakebed() -> None:
     callback=_attach,
     help="Use a server that somebody else runs; see docs/attach.md.",
 )
-@click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
 def up(
     services: tuple[str, ...], ports: dict[str, int], attach: dict[str, str], memory_mb: int | None
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lakebed.config.iceberg import IcebergCatalogConfig
 
@@ -12,9 +13,22 @@ if TYPE_CHECKING:
 
 
 def open_catalog(
-    config: IcebergCatalogConfig, name: str = "lakebed", more: Mapping[str, str] | None = None
+    config: IcebergCatalogConfig,
+    name: str = "lakebed",
+    more: Mapping[str, str] | None = None,
+    ca_file: Path | None = None,
 ) -> Catalog:
-    """Return PyIceberg's REST catalog for `config`, with further properties of its client."""
+    """Return PyIceberg's REST catalog.
+
+    Args:
+        config: the model.
+        name: of the catalog, for PyIceberg.
+        more: further properties of its client, over those of the model.
+        ca_file: certificates, in PEM, that may have signed the catalog's.
+    """
     from pyiceberg.catalog import load_catalog
 
-    return load_catalog(name, **config.to_catalog_properties(), **(more or {}))
+    properties: dict[str, Any] = {**config.to_catalog_properties(), **(more or {})}
+    if ca_file is not None:
+        properties["ssl"] = {"cabundle": str(ca_file)}
+    return load_catalog(name, **properties)

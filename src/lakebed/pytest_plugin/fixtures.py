@@ -109,8 +109,11 @@ def iceberg_catalog(lakebed_stack: SessionStack) -> Catalog:
     from lakebed.clients.catalog import open_catalog
 
     addresses = lakebed_stack.need("iceberg-rest", "s3")
-    more = addresses.iceberg_client_properties()
-    return open_catalog(addresses.iceberg_catalog_config(), more=more)
+    return open_catalog(
+        addresses.iceberg_catalog_config(),
+        more=addresses.iceberg_client_properties(),
+        ca_file=addresses.iceberg_rest.ca_file,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,6 @@ def iceberg_settings(
     """
     prefix = f"spark.sql.catalog.{name}"
     return {
-        **{f"{prefix}.{key}": value for key, value in (more or {}).items()},
         prefix: SPARK_CATALOG,
         f"{prefix}.type": "rest",
         f"{prefix}.uri": config.uri,
@@ -124,4 +123,5 @@ def iceberg_settings(
         f"{prefix}.io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
         # The catalog is shared with other writers; a cached table would hide their snapshots.
         f"{prefix}.cache-enabled": "false",
+        **{f"{prefix}.{key}": value for key, value in (more or {}).items()},
     }

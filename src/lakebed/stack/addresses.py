@@ -58,9 +58,10 @@ class Addresses(Endpoints):
     def iceberg_catalog_config(self) -> IcebergCatalogConfig:
         """Return the model for this stack's catalog and S3 store."""
         store = self.s3
+        warehouse = self.iceberg_rest.warehouse
         return IcebergCatalogConfig(
             uri=self.iceberg_catalog_uri,
-            warehouse=self.iceberg_rest.warehouse,
+            warehouse=warehouse if _is_location(warehouse) else IcebergCatalogConfig.warehouse,
             s3_endpoint=store.endpoint,
             s3_access_key_id=store.access_key.get_secret_value(),
             s3_secret_access_key=store.secret_key.get_secret_value(),
@@ -69,11 +70,17 @@ class Addresses(Endpoints):
         )
 
     def iceberg_client_properties(self) -> dict[str, str]:
-        """Return what Iceberg's clients need beside the model: how they prove who they are."""
+        """Return what Iceberg's clients need beside the model, and over it.
+
+        How they prove who they are; and a warehouse that is a name, where the model takes locations only.
+        """
         catalog = self.iceberg_rest
+        more = {} if _is_location(catalog.warehouse) else {"warehouse": catalog.warehouse}
         if catalog.token is not None:
-            return {"token": catalog.token.get_secret_value()}
-        return {} if catalog.basic is None else {"header.Authorization": basic_authorization(*catalog.basic)}
+            more["token"] = catalog.token.get_secret_value()
+        if catalog.basic is not None:
+            more["header.Authorization"] = basic_authorization(*catalog.basic)
+        return more
 
     def schema_registry_config(self) -> SchemaRegistryConfig:
         """Return the model for this stack's registry."""
@@ -184,6 +191,10 @@ class Addresses(Endpoints):
             if store.session_token is not None:
                 variables["AWS_SESSION_TOKEN"] = store.session_token.get_secret_value()
         return variables
+
+
+def _is_location(warehouse: str) -> bool:
+    return "://" in warehouse
 
 
 def basic_authorization(username: str, password: str) -> str:
