@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import uuid
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebed.config.endpoints import KafkaEndpoint
 from lakebed.config.kafka_clients import client_settings
+from lakebed.errors import WrongAddress
 from lakebed.services.attached.definition import AttachedService, Missing
 from lakebed.services.attached.probing import (
     ANSWER_SECONDS,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 _NAME = "kafka"
 _METADATA_SECONDS = 2.0
+# What librdkafka says of a broker it was sent on to; of one that it was told of it says "bootstrap".
+_FAR_BROKER = re.compile(r"([^\s/]+:\d+)/(\d+): (Connect to .*)")
 _OPERATIONS = ("READ", "WRITE", "DESCRIBE", "DELETE")
 
 
@@ -44,13 +48,17 @@ def _examine(place: Place) -> None:
         if (reason := unreachable(str(broker.host), broker.port)) is not None
     ]
     if far:
-        raise wrong(
-            _NAME,
-            endpoint,
-            "Kafka answers, and sends its clients on to brokers that neither they nor a Connect started here"
-            f" can reach: {'; '.join(far)}",
-            "set advertised.listeners of the brokers to addresses that this machine reaches",
-        )
+        raise _cannot_be_reached(endpoint, far)
+
+
+def _cannot_be_reached(endpoint: KafkaEndpoint, far: list[str]) -> WrongAddress:
+    return wrong(
+        _NAME,
+        endpoint,
+        "Kafka answers, and sends its clients on to brokers that neither they nor a Connect started here can"
+        f" reach: {'; '.join(dict.fromkeys(far))}",
+        "set advertised.listeners of the brokers to addresses that this machine reaches",
+    )
 
 
 def _refuse_other_protocol(endpoint: KafkaEndpoint) -> None:
@@ -107,13 +115,16 @@ def metadata(endpoint: KafkaEndpoint) -> ClusterMetadata:
 
     told: list[str] = []
     settings: dict[str, Any] = {**client_settings(endpoint), "log_level": 0}
-    settings["error_cb"] = lambda error: told.append(str(error))
+    settings["error_cb"] = lambda error: told.append(error.str())
     admin = AdminClient(settings)
     try:
         return admin.list_topics(timeout=_METADATA_SECONDS)
     except KafkaException as error:
         admin.poll(0)
-        seen = "; ".join(dict.fromkeys([*told, str(error.args[0])]))
+        seen = "; ".join(dict.fromkeys([*told, error.args[0].str()]))
+        far = [f"broker {one[2]} at {one[1]}: {one[3]}" for text in told if (one := _FAR_BROKER.search(text))]
+        if far:
+            raise _cannot_be_reached(endpoint, far) from error
         if "SASL" in seen or "uthentication" in seen:
             raise refused(_NAME, endpoint, seen) from error
         remedy = f"see whether it asks for another security_protocol than {endpoint.security_protocol}"

@@ -17,7 +17,8 @@ _NAME = "postgres"
 # Managed servers give the right to replicate by membership (Amazon RDS documentation, "Logical replication").
 _ROLE = (
     "SELECT rolsuper, rolcreatedb, rolreplication OR EXISTS (SELECT FROM pg_roles granted"
-    "  WHERE granted.rolname = 'rds_replication' AND pg_has_role(current_user, granted.oid, 'MEMBER'))"
+    "  WHERE granted.rolname = 'rds_replication' AND pg_has_role(current_user, granted.oid, 'MEMBER')),"
+    " pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     " FROM pg_roles WHERE rolname = current_user"
 )
 _ROOM = (
@@ -54,7 +55,7 @@ def _missing_of(connection: psycopg.Connection[Any]) -> list[Missing]:
     from psycopg import sql
 
     user = sql.Identifier(connection.info.user).as_string(connection)
-    is_super, may_create, may_replicate = _row(connection, _ROLE)
+    is_super, may_create, may_replicate, may_watch = _row(connection, _ROLE)
     level, most_slots, slots, most_senders, senders, in_recovery = _row(connection, _ROOM)
     missing: list[Missing] = []
     if not (is_super or may_create):
@@ -65,6 +66,11 @@ def _missing_of(connection: psycopg.Connection[Any]) -> list[Missing]:
                 f"role {user} may not replicate",
                 f"ALTER ROLE {user} REPLICATION; (Amazon RDS: GRANT rds_replication TO {user};)",
             )
+        )
+    if not may_watch:
+        # Else it is not told whether a connector streams (PostgreSQL documentation, `pg_stat_replication`).
+        missing.append(
+            Missing(f"role {user} may not see how senders do", f"GRANT pg_read_all_stats TO {user};")
         )
     if level != "logical":
         grant = "ALTER SYSTEM SET wal_level = 'logical'; and restart the server"

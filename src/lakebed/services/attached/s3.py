@@ -25,6 +25,8 @@ class _Probe(HttpEndpoint):
 
 
 def _examine(place: Place) -> None:
+    from pyarrow.fs import FileSelector
+
     store = place.endpoints.s3
     probe = _Probe(url=store.endpoint, ca_file=store.ca_file)
     try:
@@ -39,7 +41,9 @@ def _examine(place: Place) -> None:
             seen = f"GET / answered HTTP {response.status_code}, {shown(response)}"
             raise wrong(_NAME, store, seen)
     try:
-        file_system(store, attempts=1).get_file_info(store.delta_bucket)
+        # A listing, because the answer to it says what is wrong, and not only that something is.
+        nowhere = FileSelector(f"{store.delta_bucket}/lakebed-preflight", allow_not_found=True)
+        file_system(store, attempts=1).get_file_info(nowhere)
     except OSError as error:
         if any(word in str(error) for word in _REFUSALS):
             raise refused(_NAME, store, str(error)) from error
