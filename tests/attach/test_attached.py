@@ -133,11 +133,12 @@ def test_the_chain_on_servers_of_somebody_else(
     assert others.inventory() == before
 
 
+@pytest.mark.parametrize("services", [("postgres", "kafka"), ("s3", "schema-registry")])
 def test_the_chain_with_some_of_somebody_else_and_some_of_its_own(
-    run_tests: Any, others: Others, monkeypatch: pytest.MonkeyPatch
+    run_tests: Any, others: Others, monkeypatch: pytest.MonkeyPatch, services: tuple[str, ...]
 ) -> None:
     before = others.inventory()
-    monkeypatch.setenv("LAKEBED_ATTACH", others.attach("postgres", "kafka"))
+    monkeypatch.setenv("LAKEBED_ATTACH", others.attach(*services))
     run_tests("-q", test_chain=CHAIN).assert_outcomes(passed=TESTS)
     # Connect's own topics, too, are gone from the Kafka that it used.
     assert others.inventory() == before

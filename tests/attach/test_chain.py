@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.schema_registry import Schema
 from deltalake import write_deltalake
 
+from lakebed.cdc.barrier import wait_for_delta, wait_for_iceberg
 from lakebed.cdc.comparison import assert_same_rows
 from lakebed.clients.registry import compatibility, set_compatibility
 from lakebed.clients.signals import send_signal_through_kafka, signal_settings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from lakebed.clients.connector import Connector
     from lakebed.pytest_plugin.connectors import DebeziumConnectors
+    from lakebed.pytest_plugin.crash import Crash
     from lakebed.pytest_plugin.events import ChangeEvents
     from lakebed.pytest_plugin.pipelines import CdcPipelines
     from lakebed.pytest_plugin.session import SessionStack
@@ -169,6 +171,29 @@ def test_spark_reads_and_writes_both(
     rows.writeTo(f"iceberg.{iceberg_namespace}.orders").create()
     iceberg = table_rows.iceberg(f"{iceberg_namespace}.orders")
     assert_same_rows(table_rows.delta(delta_table_path), iceberg, key="id")
+
+
+@pytest.mark.debezium(avro=True)
+def test_a_pipeline_that_is_killed(
+    orders: Database,
+    debezium_connector: Connector,
+    lakebed_crash: Crash,
+    delta_table_path: str,
+    iceberg_namespace: str,
+    table_rows: TableRows,
+    lakebed_stack: SessionStack,
+    iceberg_catalog: Catalog,
+) -> None:
+    iceberg = f"{iceberg_namespace}.orders"
+    pipeline = lakebed_crash.pipeline(debezium_connector, "orders", delta=delta_table_path, iceberg=iceberg)
+    pipeline.kill_after_commit("delta")
+    pipeline.wait_until_killed()
+    pipeline.start()
+    addresses = lakebed_stack.need("kafka", "s3")
+    topic = debezium_connector.topic("orders")
+    wait_for_delta(delta_table_path, addresses.delta_storage_options(), topic, addresses.kafka)
+    wait_for_iceberg(iceberg_catalog, iceberg, topic, addresses.kafka, check=pipeline.raise_if_failed)
+    assert_same_rows(table_rows.postgres("orders"), table_rows.iceberg(iceberg))
 
 
 @pytest.mark.debezium(avro=True)

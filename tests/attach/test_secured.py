@@ -366,8 +366,10 @@ def test_a_bucket_that_is_not_there(check: Any, store: dict[str, object]) -> Non
 
 
 @pytest.fixture(scope="module")
-def catalog(start_server: Any, store: dict[str, object]) -> Iterator[dict[str, object]]:
-    """A catalog on that store, behind a gate that asks for a token."""
+def catalog(
+    start_server: Any, store: dict[str, object], certificates: Certificates
+) -> Iterator[dict[str, object]]:
+    """A catalog on that store, behind a gate with TLS that asks for a token."""
     attach = Attach.model_validate({"s3": store})
 
     def on_that_store(place: Place) -> Place:
@@ -380,8 +382,8 @@ def catalog(start_server: Any, store: dict[str, object]) -> Iterator[dict[str, o
     )
     running: RunningService = start_server(service)
     url = f"http://127.0.0.1:{running.place.ports['iceberg-rest']}"
-    with gate(url, f"Bearer {TOKEN}") as guarded:
-        yield {"url": guarded, "token": TOKEN}
+    with gate(url, f"Bearer {TOKEN}", certificates) as guarded:
+        yield {"url": guarded, "token": TOKEN, "ca_file": str(certificates.ca)}
 
 
 def test_the_token_of_a_catalog(check: Any, catalog: dict[str, object]) -> None:
@@ -444,6 +446,40 @@ def test_a_connect_of_another_kafka(
 # -- all of it ---------------------------------------------------------------------------------------------
 
 
+_SECRETS = """
+    import psutil
+
+    def test_no_log_and_no_process_tells_a_secret(lakebed_stack):
+        secrets = {secrets!r}
+        status = lakebed_stack.status()
+        logs = [log.read_text(errors="replace") for log in lakebed_stack.folder.glob("*.log")]
+        assert len(logs) > 1
+        processes = [psutil.Process(one["pid"]) for one in status["services"] if one["pid"]]
+        assert [one["service"] for one in status["services"] if one["pid"]] == ["connect"]
+        told = [*logs, str(status), *(str((one.cmdline(), one.environ())) for one in processes)]
+        for secret in secrets:
+            assert not any(secret in text for text in told)
+        configuration = lakebed_stack.folder / "connect" / "worker.properties"
+        assert configuration.stat().st_mode & 0o077 == 0
+"""
+
+
+def test_a_connect_of_lakebeds_own_with_a_certificate(
+    run_tests: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    kafka: RunningService,
+    scram_with_tls: dict[str, object],
+    authority: Authority,
+) -> None:
+    own = authority.issue("tester")
+    files = {"certificate_file": str(own.certificate), "key_file": str(own.key), "ca_file": str(own.ca)}
+    by_certificate = _kafka(kafka, "tls", security_protocol="SSL", **files)
+    monkeypatch.setenv("LAKEBED_ATTACH", json.dumps({"kafka": by_certificate, "postgres": scram_with_tls}))
+    run_tests("-q", "-k", "become_events or signal", test_chain=CHAIN).assert_outcomes(
+        passed=3, deselected=TESTS - 3
+    )
+
+
 def test_the_chain_with_tls_users_tokens_and_keys(
     run_tests: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -463,8 +499,8 @@ def test_the_chain_with_tls_users_tokens_and_keys(
         "schema-registry": registry,
     }
     monkeypatch.setenv("LAKEBED_ATTACH", json.dumps(attach))
-    result = run_tests("-q", test_chain=CHAIN)
-    result.assert_outcomes(passed=TESTS)
+    result = run_tests("-q", test_chain=CHAIN, test_secrets=_SECRETS.format(secrets=[PASSWORD, TOKEN]))
+    result.assert_outcomes(passed=TESTS + 1)
     result.stdout.no_fnmatch_line("*could not*")
     for secret in (PASSWORD, TOKEN):
         assert secret not in result.stdout.str() + result.stderr.str()

@@ -55,10 +55,10 @@ def main() -> None:
     cache = cache_folder(settings.cache_folder)
     jars = provide([spark.JARS], cache=cache, mirror=settings.maven_mirror).class_path(spark.JARS)
     more = {**addresses.spark_settings(), **settings.spark_config}
-    config = addresses.delta_spark_config(settings.spark_master)
+    config, trusted = addresses.delta_spark_config(settings.spark_master), addresses.spark_ca_files()
     targets = [Target(topic, tuple(tables)) for topic, tables in asked["targets"]]
     with (
-        spark_session_for(config, jars, Path(asked["folder"]), cache, more) as session,
+        spark_session_for(config, jars, Path(asked["folder"]), cache, more, trusted) as session,
         schema_registry_client(addresses.schema_registry_config(), addresses.schema_registry) as registry,
     ):
         kafka = addresses.kafka

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakebed.clients.java_trust import trust_flags
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.errors import StackFailed
 from lakebed.provision.class_data import adopt, class_data_for
@@ -30,6 +31,7 @@ def spark_session_for(
     folder: Path,
     cache: Path,
     more_settings: Mapping[str, str] | None = None,
+    ca_files: Sequence[Path] = (),
 ) -> Iterator[SparkSession]:
     """Open a Spark session, and end it together with its JVM.
 
@@ -39,6 +41,7 @@ def spark_session_for(
         folder: for temporary files; the caller removes it.
         cache: the cache folder, for the class-data archive.
         more_settings: further Spark settings, over all others.
+        ca_files: certificates, in PEM, of authorities to trust beside the public ones.
 
     Raises:
         StackFailed: this process already has a Spark session, which would ignore these settings.
@@ -55,7 +58,7 @@ def spark_session_for(
     own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
-    flags = [*JAVA_FLAGS, log_flag(folder), *data.flags]
+    flags = [*JAVA_FLAGS, log_flag(folder), *trust_flags(ca_files, folder), *data.flags]
     settings = session_settings(config, jars, folder, flags)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)

@@ -138,7 +138,8 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
     more = {**addresses.spark_settings(), **settings.spark_config}
     lakebed_stack.promise("Spark session", spark.MEMORY_MB)
     config = addresses.delta_spark_config(settings.spark_master)
-    with spark_session_for(config, jars, lakebed_stack.new_folder(), lakebed_stack.cache, more) as session:
+    folder, trusted = lakebed_stack.new_folder(), addresses.spark_ca_files()
+    with spark_session_for(config, jars, folder, lakebed_stack.cache, more, trusted) as session:
         gateway: Any = session.sparkContext._gateway
         lakebed_stack.record_process(gateway.proc.pid)
         yield session

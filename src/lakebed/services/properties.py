@@ -19,7 +19,8 @@ def write_properties(path: Path, properties: Mapping[str, object]) -> None:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    escaped = str(value).replace("\\", "\\\\")
+    # A line of the file ends where a line of the value does, unless it is escaped: certificates have several.
+    escaped = str(value).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return "".join(letter if letter.isascii() else _escape(letter) for letter in escaped)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lakebed.config.debezium import DebeziumConnectorConfig
@@ -105,6 +106,11 @@ class Addresses(Endpoints):
             config, more = self.iceberg_catalog_config(), self.iceberg_client_properties()
             settings.update(spark.iceberg_settings(config, more=more))
         return settings
+
+    def spark_ca_files(self) -> list[Path]:
+        """Return the certificates that a Spark session must trust beside those of the public authorities."""
+        endpoints = (self.attached.s3, self.attached.iceberg_rest)
+        return [one.ca_file for one in endpoints if one is not None and one.ca_file is not None]
 
     def debezium_connector_config(self, name: str, **fields: Any) -> DebeziumConnectorConfig:
         """Return a model that reaches this stack's PostgreSQL; `fields` are those of the model."""

@@ -33,7 +33,7 @@ from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
 from lakebed.stack.plan import services_for
 from lakebed.stack.process import ProcessIdentity
-from lakebed.stack.resources import PROCESS, Left, Resources, check_kind
+from lakebed.stack.resources import PROCESS, Left, Resources, check_kind, service_of
 from lakebed.stack.running import RunningService
 from lakebed.stack.stack import Stack
 
@@ -112,6 +112,9 @@ class Supervisor:
     def _of_clients(self) -> list[Entry]:
         of_stack = set(self._ledger.entries(_OF_STACK))
         return [entry for entry in self._ledger.entries() if entry not in of_stack]
+
+    def _in_services(self) -> list[Entry]:
+        return [entry for entry in self._of_clients() if service_of(entry.kind) is not None]
 
     def end_unless_used(self) -> None:
         """End, unless the client that started this supervisor comes: it may have been killed meanwhile."""
@@ -251,7 +254,7 @@ class Supervisor:
             return {"attach": self.stack.settings.attach.to_json(secrets=True)}
         if name == "stop":
             self.keep = False
-            lefts = self._remove(self._of_clients()) if self.stack.settings.attach else []
+            lefts = self._remove(self._in_services()) if self.stack.settings.attach else []
             self.ended.set()
             return {"left": to_json(lefts)}
         raise StackFailed(f"answer the request {name!r}", "the supervisor does not know it")

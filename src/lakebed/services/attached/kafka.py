@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebed.config.endpoints import KafkaEndpoint
 from lakebed.config.kafka_clients import client_settings
-from lakebed.errors import WrongAddress
+from lakebed.errors import DeadlinePassed, WrongAddress
 from lakebed.services.attached.definition import AttachedService, Missing
 from lakebed.services.attached.probing import (
     ANSWER_SECONDS,
@@ -26,12 +26,19 @@ from lakebed.services.attached.probing import (
 from lakebed.services.attached.questions import refused
 from lakebed.services.definition import Place
 from lakebed.services.topics import REQUEST_SECONDS, admin_client
+from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]
+        AdminClient,
+        ClusterMetadata,
+        TopicDescription,
+    )
 
 _NAME = "kafka"
 _METADATA_SECONDS = 2.0
+# A topic that was just made is not known to every broker at once.
+_KNOWN_SECONDS = 5.0
 # What librdkafka says of a broker it was sent on to; of one that it was told of it says "bootstrap".
 _FAR_BROKER = re.compile(r"([^\s/]+:\d+)/(\d+): (Connect to .*)")
 _OPERATIONS = ("READ", "WRITE", "DESCRIBE", "DELETE")
@@ -132,7 +139,7 @@ def metadata(endpoint: KafkaEndpoint) -> ClusterMetadata:
 
 
 def _missing(place: Place) -> list[Missing]:
-    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka import KafkaException
     from confluent_kafka.cimpl import NewTopic
 
     endpoint = place.endpoints.kafka
@@ -145,17 +152,16 @@ def _missing(place: Place) -> list[Missing]:
         return [Missing(f"a topic cannot be created: {error.args[0].str()}", _grant(endpoint, "Create"))]
     missing: list[Missing] = []
     try:
-        described = admin.describe_topics(TopicCollection([name]), include_authorized_operations=True)
-        allowed = {one.name for one in described[name].result(REQUEST_SECONDS).authorized_operations or []}
+        allowed = _operations(admin, name)
         missing = [
             Missing(f"operation {one} on topics is not allowed", _grant(endpoint, one.title()))
             for one in _OPERATIONS
             # It is no error where a cluster has no authorizer: then everything is listed.
             if allowed and one not in allowed
         ]
-    except KafkaException as error:
-        grant = _grant(endpoint, "Describe")
-        missing.append(Missing(f"a topic cannot be described: {error.args[0].str()}", grant))
+    except (KafkaException, DeadlinePassed) as error:
+        seen = error.seen if isinstance(error, DeadlinePassed) else error.args[0].str()
+        missing.append(Missing(f"a topic cannot be described: {seen}", _grant(endpoint, "Describe")))
     try:
         admin.delete_topics([name], operation_timeout=REQUEST_SECONDS)[name].result(REQUEST_SECONDS)
     except KafkaException as error:
@@ -163,6 +169,25 @@ def _missing(place: Place) -> list[Missing]:
         what = f"a topic cannot be deleted: {error.args[0].str()}; topic {name} is left behind"
         missing.append(Missing(what, _grant(endpoint, "Delete")))
     return missing
+
+
+def _operations(admin: AdminClient, topic: str) -> set[str]:
+    """Return what the user may do with a topic, as soon as the brokers know it."""
+    from confluent_kafka import KafkaException, TopicCollection
+
+    def described() -> TopicDescription | None:
+        asked = admin.describe_topics(TopicCollection([topic]), include_authorized_operations=True)
+        try:
+            found: TopicDescription = asked[topic].result(REQUEST_SECONDS)
+            return found
+        except KafkaException as error:
+            if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                raise
+            return None
+
+    seen = wait_until(described, f"topic {topic!r} to be known", deadline_seconds=_KNOWN_SECONDS)
+    assert seen is not None
+    return {one.name for one in seen.authorized_operations or []}
 
 
 def _grant(endpoint: KafkaEndpoint, operation: str) -> str:
