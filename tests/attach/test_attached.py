@@ -215,3 +215,28 @@ def test_the_next_run_removes_what_a_killed_one_and_its_supervisor_left(
     assert others.inventory() != before
     run_tests("-q", "test_next.py", test_next="def test_next(kafka_topic): pass").assert_outcomes(passed=1)
     assert others.inventory() == before
+
+
+_ALONE = """
+    import pytest
+
+    def test_nothing_is_started_for_its_sake(debezium_client, iceberg_catalog_of_others, lakebed_stack):
+        assert debezium_client.names() == ["stranger"]
+        assert [one["service"] for one in lakebed_stack.status()["services"]] == ["connect", "iceberg-rest"]
+
+    @pytest.fixture
+    def iceberg_catalog_of_others(lakebed_stack):
+        return lakebed_stack.need("iceberg-rest")
+
+    def test_what_is_asked_for_by_name_is_started(lakebed_stack):
+        lakebed_stack.need("s3")
+        states = {one["service"]: one["state"] for one in lakebed_stack.status()["services"]}
+        assert states == {"connect": "ATTACHED", "iceberg-rest": "ATTACHED", "s3": "RUNNING"}
+"""
+
+
+def test_what_an_attached_service_needs_is_not_started(
+    run_tests: Any, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEBED_ATTACH", others.attach("connect", "iceberg-rest"))
+    run_tests("-q", test_alone=_ALONE).assert_outcomes(passed=2)

@@ -499,6 +499,9 @@ def test_the_chain_with_tls_users_tokens_and_keys(
         "schema-registry": registry,
     }
     monkeypatch.setenv("LAKEBED_ATTACH", json.dumps(attach))
+    # PyIceberg's requests would trust what these name, and not what they are told to.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     result = run_tests("-q", test_chain=CHAIN, test_secrets=_SECRETS.format(secrets=[PASSWORD, TOKEN]))
     result.assert_outcomes(passed=TESTS + 1)
     result.stdout.no_fnmatch_line("*could not*")

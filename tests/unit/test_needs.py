@@ -63,6 +63,12 @@ def test_all_tests_together_and_each_service_once(pytester: pytest.Pytester) -> 
     assert needed(pytester, *tests) == ["postgres", "kafka"]
 
 
+def test_what_an_attached_service_needs_is_not_looked_for(pytester: pytest.Pytester) -> None:
+    items = pytester.getitems("def test_a(debezium_client, iceberg_namespace): ...")
+    assert services_needed(items) == ["kafka", "connect", "s3", "iceberg-rest"]
+    assert services_needed(items, ("connect", "iceberg-rest")) == ["connect", "iceberg-rest"]
+
+
 def test_a_mark_adds_services_by_any_of_their_names(pytester: pytest.Pytester) -> None:
     tests = ("@pytest.mark.lakebed('minio', 'kafka')", "def test_a(postgres_connection): ...")
     assert needed(pytester, *tests) == ["postgres", "kafka", "s3"]

@@ -10,9 +10,10 @@ from lakebed.clients.connector import RUNTIME_SETTINGS, Connector, connect_to_st
 from lakebed.clients.notifications import notification_settings, wait_for_initial_snapshot
 from lakebed.clients.signals import make_signal_table, signal_settings
 from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
+from lakebed.errors import WrongAddress
 from lakebed.pytest_plugin.needs import AVRO, SIGNALS
 from lakebed.services import postgres
-from lakebed.services.kafka import HEARTBEATS
+from lakebed.services.kafka import CLUSTER_ID, HEARTBEATS
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lakebed.clients.debezium import DebeziumClient
     from lakebed.lifecycle import CleanUp
     from lakebed.pytest_plugin.session import SessionStack
+    from lakebed.stack.addresses import Addresses
 
 Thing = tuple[str, str]
 
@@ -94,6 +96,7 @@ class DebeziumConnectors:
             **given,
         }
         addresses = self._stack.need("connect", "postgres", "kafka")
+        self._refuse_other_kafka(addresses)
         is_avro = marked_avro if avro is None else avro
         if is_avro:
             converter = self._stack.need("schema-registry").avro_converter()
@@ -143,6 +146,18 @@ class DebeziumConnectors:
             else:
                 connect_to_stream(connector, database)
         return connector
+
+    def _refuse_other_kafka(self, addresses: Addresses) -> None:
+        """Refuse a Connect that writes into another Kafka than the one that lakebed has started."""
+        if "connect" not in addresses.attached or "kafka" in addresses.attached:
+            return
+        of_connect = self._client.version()["kafka_cluster_id"]
+        if of_connect != CLUSTER_ID:
+            raise WrongAddress(
+                f"create a connector in the attached connect at {addresses.connect.address}",
+                f"it writes into the Kafka cluster {of_connect}, and Kafka is one that lakebed has started",
+                "set attach.kafka to the Kafka of that Connect",
+            )
 
     def _wait_for_snapshot(self, connector: Connector, *, is_avro: bool) -> None:
         addresses = self._stack.need("kafka", *(["schema-registry"] if is_avro else []))

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +130,16 @@ def _begin(config: pytest.Config, services: list[str]) -> None:
         config.stash[BEGINS_EARLY] = False
 
 
+def _attached(config: pytest.Config) -> Container[str]:
+    """Return which services somebody else runs; none where settings are wrong, as the fixtures will say."""
+    from lakebed.config.settings import load_settings
+
+    try:
+        return load_settings(settings_of(config)).attach
+    except (LakebedError, pytest.UsageError):
+        return ()
+
+
 def _overrides_settings(item: pytest.Item) -> bool:
     """Whether a fixture of the tests' own decides the settings; then it is not known what to start."""
     names = getattr(item, "_fixtureinfo", None)
@@ -157,6 +167,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Find out which services the selected tests need, and begin to start them."""
     config = session.config
     needed: list[str] = services_needed(session.items)
+    if needed:
+        needed = services_needed(session.items, _attached(config))
     config.stash[SERVICES] = needed
     runs = not config.option.collectonly and not config.option.setupplan
     if needed and runs and not any(map(_overrides_settings, session.items)):

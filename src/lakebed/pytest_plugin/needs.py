@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import fields
 
 import pytest
@@ -50,8 +50,12 @@ SIGNALS = "signals"
 CONNECTOR_FIELDS = (*(field.name for field in fields(DebeziumConnectorConfig)), AVRO, SIGNALS)
 
 
-def services_needed(items: Iterable[pytest.Item]) -> list[str]:
+def services_needed(items: Iterable[pytest.Item], attached: Container[str] = ()) -> list[str]:
     """Return the names of the services that the tests need, needed ones first.
+
+    Args:
+        items: the tests.
+        attached: services that somebody else runs: what they need is not looked for.
 
     Raises:
         pytest.UsageError: a mark names a service or field that does not exist, or looks like a mark of
@@ -63,7 +67,7 @@ def services_needed(items: Iterable[pytest.Item]) -> list[str]:
         names.update(dict.fromkeys(asked_by(item)))
     # The order of a test's fixtures is pytest's own affair; the plan's is ours.
     ordered = sorted(names, key=SERVICE_NAMES.index)
-    return [service.name for service in services_for(ordered)] if names else []
+    return [service.name for service in services_for(ordered, attached)] if names else []
 
 
 def asked_by(item: pytest.Item) -> list[str]:
