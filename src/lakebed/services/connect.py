@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from urllib.parse import quote
 
 from lakebed.errors import StackFailed
@@ -21,11 +22,16 @@ _WORKER = "org.apache.kafka.connect.runtime.Worker"
 
 
 def worker_properties(place: Place) -> dict[str, object]:
-    """Return the worker's configuration: storage topics of one partition, no delay in rebalancing."""
+    """Return the worker's configuration: storage topics of one partition, no delay in rebalancing.
+
+    Every start has a group of its own: in the old one a worker that was killed counts as a member until its
+    session is over (`session.timeout.ms`, 10 s), and the new one waits for it. What connectors there are, and
+    how far they have come, is in the storage topics.
+    """
     converter = "org.apache.kafka.connect.json.JsonConverter"
     return {
         "bootstrap.servers": f"{LOOPBACK}:{place.port_of('kafka', 'kafka')}",
-        "group.id": GROUP,
+        "group.id": f"{GROUP}-{uuid.uuid4().hex[:8]}",
         "key.converter": converter,
         "key.converter.schemas.enable": False,
         "value.converter": converter,
@@ -50,8 +56,11 @@ def worker_properties(place: Place) -> dict[str, object]:
     }
 
 
-def _prepare(place: Place) -> None:
+def _configure(place: Place) -> None:
     write_properties(place.folder / "worker.properties", worker_properties(place))
+
+
+def _prepare(place: Place) -> None:
     write_log_configuration(place.folder, "warn", {"io.debezium": "info", _WORKER: "info"})
 
 
@@ -123,6 +132,7 @@ CONNECT = Service(
     jars="connect",
     heap_mb=384,
     prepare=_prepare,
+    configure=_configure,
     command=_command,
     check=_check,
     resources=(
