@@ -84,8 +84,15 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         folder.chmod(0o711)
         report = folder / "report.xml"
         data = folder / "stacks"
-        command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "-p", "randomly"]
-        command += [f"--randomly-seed={seed}", f"--junit-xml={report}", "--basetemp", str(folder / "tests")]
+        command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "--dist", "loadgroup"]
+        command += [
+            "-p",
+            "randomly",
+            f"--randomly-seed={seed}",
+            f"--junit-xml={report}",
+            "--basetemp",
+            str(folder / "tests"),
+        ]
         started = time.monotonic()
         with (folder / "output").open("wb") as output:
             subprocess.run(

@@ -106,13 +106,16 @@ def administration(addresses: Addresses) -> Iterator[psycopg.Connection[Any]]:
         ("database", {"postgres", "template0", "template1", "cdcdb"}),
         ("role", {"cdcuser", "pg_monitor"}),
         ("topic", {"__consumer_offsets", *connect.STORAGE_TOPICS}),
-        ("consumer-group", {connect.GROUP}),
         ("bucket", {"warehouse", "delta", ".system"}),
         ("path", {"delta/.uploads", "warehouse/.uploads"}),
     ],
 )
 def test_what_belongs_to_the_service_is_not_listed(resources: Resources, kind: str, own: set[str]) -> None:
     assert own.isdisjoint(resources(kind).present())
+
+
+def test_connects_own_group_is_no_consumer_group(resources: Resources) -> None:
+    assert not [name for name in resources("consumer-group").present() if name.startswith(connect.GROUP)]
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------------

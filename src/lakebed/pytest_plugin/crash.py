@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # What a connector needs to stream.
 _OF_CONNECTORS = ("connect", "postgres", "kafka")
-# Debezium tries again by itself after 10 s (its documentation, `retriable.restart.connector.wait.ms`).
+# Debezium sees by itself that PostgreSQL or Kafka has gone, and tries again.
 _STREAMING_SECONDS = 60.0
 
 

@@ -24,24 +24,29 @@ _PATIENCE_SECONDS = 30.0
 _WORKER = "org.apache.kafka.connect.runtime.Worker"
 
 
-def _group(place: Place) -> str:
-    """Return the worker's group, which names its topics: one of its own where others use the same Kafka."""
+def _storage(place: Place) -> str:
+    """Return how the names of the worker's topics begin: as no others where others use the same Kafka."""
     if "kafka" not in place.attached:
         return GROUP
-    file = place.folder / "group"
+    file = place.folder / "storage"
     if not file.exists():
         file.write_text(f"{GROUP}-{uuid.uuid4().hex[:12]}")
     return file.read_text()
 
 
 def _storage_topics(place: Place) -> list[tuple[str, str]]:
-    return [("topic", f"{_group(place)}{suffix}") for suffix in _SUFFIXES]
+    return [("topic", f"{_storage(place)}{suffix}") for suffix in _SUFFIXES]
 
 
 def worker_properties(place: Place) -> dict[str, object]:
-    """Return the worker's configuration: storage topics of one partition, no delay in rebalancing."""
+    """Return the worker's configuration: storage topics of one partition, no delay in rebalancing.
+
+    Every start has a group of its own: in the old one a worker that was killed counts as a member until its
+    session is over (`session.timeout.ms`, 10 s), and the new one waits for it. What connectors there are, and
+    how far they have come, is in the storage topics.
+    """
     converter = "org.apache.kafka.connect.json.JsonConverter"
-    group = _group(place)
+    storage = _storage(place)
     kafka = place.endpoints.kafka
     replicas = -1 if "kafka" in place.attached else 1
     return {
@@ -51,18 +56,18 @@ def worker_properties(place: Place) -> dict[str, object]:
             for name, value in java_security(kafka).items()
         },
         **java_settings(kafka),
-        "group.id": group,
+        "group.id": f"{storage}-{uuid.uuid4().hex[:8]}",
         "key.converter": converter,
         "key.converter.schemas.enable": False,
         "value.converter": converter,
         "value.converter.schemas.enable": False,
-        "config.storage.topic": f"{group}{_CONFIGS}",
+        "config.storage.topic": f"{storage}{_CONFIGS}",
         "config.storage.replication.factor": replicas,
-        "offset.storage.topic": f"{group}{_OFFSETS}",
+        "offset.storage.topic": f"{storage}{_OFFSETS}",
         "offset.storage.partitions": 1,
         "offset.storage.replication.factor": replicas,
         "offset.flush.interval.ms": 50,
-        "status.storage.topic": f"{group}{_STATUS}",
+        "status.storage.topic": f"{storage}{_STATUS}",
         "status.storage.partitions": 1,
         "status.storage.replication.factor": replicas,
         "listeners": f"http://{LOOPBACK}:{place.ports['connect']}",
@@ -76,11 +81,14 @@ def worker_properties(place: Place) -> dict[str, object]:
     }
 
 
-def _prepare(place: Place) -> None:
+def _configure(place: Place) -> None:
     configuration = place.folder / "worker.properties"
     # It may hold a password of Kafka's.
     configuration.touch(mode=0o600)
     write_properties(configuration, worker_properties(place))
+
+
+def _prepare(place: Place) -> None:
     write_log_configuration(place.folder, "warn", {"io.debezium": "info", _WORKER: "info"})
 
 
@@ -156,13 +164,13 @@ def _forget_offsets(where: ConnectEndpoint, path: str, name: str) -> None:
 
 def _offsets(place: Place) -> dict[str, str]:
     """Return the keys of the source offsets, JSON such as `["orders",{"server":"shop"}]`."""
-    live = last_values(place.endpoints.kafka, f"{_group(place)}{_OFFSETS}")
+    live = last_values(place.endpoints.kafka, f"{_storage(place)}{_OFFSETS}")
     return {key.decode(): "" for key in live}
 
 
 def _remove_offset(place: Place, key: str) -> None:
     """Delete a source offset: a connector of that name would go on there, instead of with a snapshot."""
-    delete_key(place.endpoints.kafka, f"{_group(place)}{_OFFSETS}", key.encode())
+    delete_key(place.endpoints.kafka, f"{_storage(place)}{_OFFSETS}", key.encode())
 
 
 CONNECT = Service(
@@ -174,6 +182,7 @@ CONNECT = Service(
     jars="connect",
     heap_mb=384,
     prepare=_prepare,
+    configure=_configure,
     command=_command,
     check=_check,
     resources=(

@@ -55,7 +55,7 @@ class Place:
 
 
 def nothing(place: Place) -> None:
-    """Do nothing: the `prepare` or `complete` of a service that needs none."""
+    """Do nothing: the `prepare`, `configure` or `complete` of a service that needs none."""
 
 
 def no_files(place: Place) -> list[Path]:
@@ -112,7 +112,8 @@ class Service:
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
         environment: variables added to the process's environment.
-        prepare: done before the process starts (configuration files, data directory).
+        prepare: done once, before the process starts for the first time (configuration files, data directory).
+        configure: done before every start of the process, also that of one which was killed.
         check: the health question; returns when the answer is good, raises when it is not.
         complete: done after the first good answer of every start, also that of a server which comes back
             with its data (databases, buckets).
@@ -136,6 +137,7 @@ class Service:
     heap_mb: int | None = None
     environment: Callable[[Place], dict[str, str]] = no_environment
     prepare: Callable[[Place], None] = nothing
+    configure: Callable[[Place], None] = nothing
     complete: Callable[[Place], None] = nothing
     outside_files: Callable[[Place], list[Path]] = no_files
     stop_signal: signal.Signals = signal.SIGTERM

@@ -72,6 +72,7 @@ class RunningService:
         self._change(self.lifecycle.start)
         try:
             self._prepare()
+            self.service.configure(self.place)
             self._launch()
             self._wait_for_health()
             self.service.complete(self.place)
