@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lakebed.config.endpoints import KafkaEndpoint
@@ -49,11 +50,14 @@ def _examine(place: Place) -> None:
     refuse_unreachable(_NAME, endpoint)
     _refuse_other_protocol(endpoint)
     found = metadata(endpoint)
-    far = [
-        f"broker {broker.id}: {reason}"
-        for broker in found.brokers.values()
-        if (reason := unreachable(str(broker.host), broker.port)) is not None
-    ]
+    brokers = list(found.brokers.values())
+    with ThreadPoolExecutor(max_workers=max(len(brokers), 1)) as pool:
+        reasons = pool.map(lambda broker: unreachable(str(broker.host), broker.port), brokers)
+        far = [
+            f"broker {broker.id}: {reason}"
+            for broker, reason in zip(brokers, reasons, strict=True)
+            if reason is not None
+        ]
     if far:
         raise _cannot_be_reached(endpoint, far)
 
