@@ -446,6 +446,36 @@ def test_a_connect_of_another_kafka(
 # -- all of it ---------------------------------------------------------------------------------------------
 
 
+_SHOWN = """
+    def test_a_failure(postgres_connection, kafka_topic, lakebed_stack):
+        addresses = lakebed_stack.need("s3")
+        options, parameters = addresses.delta_storage_options(), addresses.postgres.connection_parameters()
+        settings = lakebed_stack.settings
+        assert False
+
+    def test_a_refusal(lakebed_stack):
+        lakebed_stack.need("connect")
+"""
+
+
+def test_a_failure_with_local_variables_tells_no_secret(
+    run_tests: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    scram_over_tls: dict[str, object],
+    scram_with_tls: dict[str, object],
+    store: dict[str, object],
+) -> None:
+    refused = {"url": "http://127.0.0.1:9", "token": TOKEN}
+    attach = {"kafka": scram_over_tls, "postgres": scram_with_tls, "s3": store, "connect": refused}
+    monkeypatch.setenv("LAKEBED_ATTACH", json.dumps(attach))
+    result = run_tests("-q", "--showlocals", "--full-trace", test_shown=_SHOWN)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*options * = {*AWS_SECRET_ACCESS_KEY*", "*127.0.0.1:9 refuses*"])
+    told = result.stdout.str() + result.stderr.str()
+    # As it is, and as Python writes it.
+    assert not any(secret in told for secret in (PASSWORD, repr(PASSWORD)[1:-1], TOKEN))
+
+
 _SECRETS = """
     import psutil
 

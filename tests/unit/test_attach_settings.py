@@ -296,3 +296,32 @@ def test_an_endpoint_cannot_be_changed() -> None:
     kafka = KafkaEndpoint(bootstrap_servers="a:1")
     with pytest.raises(ValidationError):
         kafka.bootstrap_servers = "b:1"
+
+
+def test_what_clients_are_configured_with_is_shown_without_secrets() -> None:
+    attach = attached(
+        postgres="postgresql://me:hunter2@db",
+        s3="http://hunter2:hunter2@store:9000",
+        kafka={
+            "bootstrap_servers": "a:1",
+            "security_protocol": "SASL_SSL",
+            "username": "me",
+            "password": "hunter2",
+            "librdkafka": {"ssl.key.pem": "hunter2"},
+            "java": {"ssl.keystore.key": "hunter2"},
+        },
+    )
+    assert attach.postgres is not None
+    assert attach.kafka is not None
+    assert attach.s3 is not None
+    told = (
+        attach.postgres.connection_parameters(),
+        attach.s3.storage_options(),
+        client_settings(attach.kafka),
+        java_settings(attach.kafka),
+        attach.to_json(secrets=True),
+    )
+    for one in told:
+        assert "hunter2" in json.dumps(one)
+        assert "hunter2" not in repr(one)
+        assert "***" in repr({"within": one})

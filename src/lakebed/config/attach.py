@@ -15,6 +15,7 @@ from lakebed.config.endpoints import (
     RegistryEndpoint,
     S3Endpoint,
 )
+from lakebed.config.secrets import Hidden
 
 
 class Attach(BaseModel):
@@ -57,7 +58,8 @@ class Attach(BaseModel):
 
     def to_json(self, *, secrets: bool = False) -> dict[str, object]:
         """Return it as JSON values that `model_validate` reads; secrets are masked unless asked for."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, context={"secrets": secrets})
+        told = self.model_dump(mode="json", by_alias=True, exclude_none=True, context={"secrets": secrets})
+        return Hidden(told) if secrets else told
 
 
 NOTHING = Attach()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lakebed.config.endpoints import KafkaEndpoint
+from lakebed.config.secrets import Masked
 
 Kafka = str | KafkaEndpoint
 """A cluster: its bootstrap servers, or its endpoint where credentials belong to it."""
@@ -39,7 +40,8 @@ def client_settings(kafka: Kafka) -> dict[str, str]:
     settings |= {name: str(file) for name, file in files.items() if file is not None}
     if kafka.key_password is not None:
         settings["ssl.key.password"] = kafka.key_password.get_secret_value()
-    return settings | {name: secret.get_secret_value() for name, secret in kafka.librdkafka.items()}
+    settings |= {name: secret.get_secret_value() for name, secret in kafka.librdkafka.items()}
+    return Masked(settings)
 
 
 def java_settings(kafka: Kafka, prefix: str = "") -> dict[str, str]:
@@ -50,7 +52,7 @@ def java_settings(kafka: Kafka, prefix: str = "") -> dict[str, str]:
     """
     if isinstance(kafka, str):
         return {f"{prefix}bootstrap.servers": kafka}
-    return {f"{prefix}bootstrap.servers": kafka.bootstrap_servers, **java_security(kafka, prefix)}
+    return Masked({f"{prefix}bootstrap.servers": kafka.bootstrap_servers, **java_security(kafka, prefix)})
 
 
 def java_security(kafka: Kafka, prefix: str = "") -> dict[str, str]:
@@ -77,7 +79,7 @@ def java_security(kafka: Kafka, prefix: str = "") -> dict[str, str]:
     if kafka.key_password is not None:
         settings["ssl.key.password"] = kafka.key_password.get_secret_value()
     settings |= {name: secret.get_secret_value() for name, secret in kafka.java.items()}
-    return {f"{prefix}{name}": value for name, value in settings.items()}
+    return Masked({f"{prefix}{name}": value for name, value in settings.items()})
 
 
 def _jaas(module: str, values: Mapping[str, str]) -> str:

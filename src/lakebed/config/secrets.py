@@ -23,11 +23,27 @@ _SECRET_WORDS = (
     "apikey",
     "encryptionkey",
     "privatekey",
+    "keystorekey",
+    "keypem",
 )
 _USER_IN_URL = re.compile(r"(?s)://.*@")
 _SECRET_ASSIGNMENT = re.compile(
     r"""(?i)((?:password|passwd|passphrase|secret|token)[\w.-]*\s*=\s*["']?)[^&;,\s"']+"""
 )
+
+
+class Masked(dict[str, Any]):
+    """A dictionary that is shown with secrets replaced by ``***``, as in a traceback with local variables."""
+
+    def __repr__(self) -> str:
+        return shown(dict(self))
+
+
+class Hidden(dict[str, Any]):
+    """A dictionary of which only is shown what it is about."""
+
+    def __repr__(self) -> str:
+        return shown(dict.fromkeys(self, MASK))
 
 
 class DataclassInstance(Protocol):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field
 
 from lakebed.config.endpoints.definition import Endpoint, Secret, refuse_scheme
+from lakebed.config.secrets import Masked
 
 _SCHEMES = ("postgresql", "postgres")
 
@@ -75,7 +76,7 @@ class PostgresEndpoint(Endpoint):
 
     def connection_parameters(self) -> dict[str, Any]:
         """Return the parameters of libpq, all but the database."""
-        parameters: dict[str, Any] = {"host": self.host, "port": self.port, "user": self.user}
+        parameters = Masked(host=self.host, port=self.port, user=self.user)
         if self.password is not None:
             parameters["password"] = self.password.get_secret_value()
         if self.sslmode != "prefer":

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lakebed.config.endpoints.definition import Endpoint, Secret
 from lakebed.config.endpoints.urls import check_endpoint_url, host_and_port, without_user
+from lakebed.config.secrets import Masked
 
 
 class S3Endpoint(Endpoint):
@@ -70,13 +71,15 @@ class S3Endpoint(Endpoint):
 
     def storage_options(self) -> dict[str, str]:
         """Return the `storage_options` with which delta-rs reaches the store."""
-        options = {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
-            "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
-            "AWS_REGION": self.region,
-            "AWS_ALLOW_HTTP": "true",
-        }
+        options = Masked(
+            {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
+                "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
+                "AWS_REGION": self.region,
+                "AWS_ALLOW_HTTP": "true",
+            }
+        )
         if self.session_token is not None:
             options["AWS_SESSION_TOKEN"] = self.session_token.get_secret_value()
         if not self.path_style:
