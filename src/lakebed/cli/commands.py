@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lakebed import __version__
+from lakebed.cli.compose import compose
 from lakebed.cli.doctor import doctor
 from lakebed.cli.output import StateLines, err, out, services_table
 from lakebed.config.settings import Settings, load_settings
@@ -66,7 +67,7 @@ def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str
 def lakebed() -> None:
     """A real change-data-capture lakehouse for your tests, with no Docker daemon.
 
-    Exit codes: 0 all is well; 1 failed; 2 wrong use; 3 the machine lacks a port, memory or disk;
+    Exit codes: 0 all is well; 1 failed; 2 wrong use; 3 the machine lacks a port, memory, disk or Docker;
     4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
     """
 
@@ -189,3 +190,4 @@ def demo(rows: int) -> None:
 
 
 lakebed.add_command(doctor)
+lakebed.add_command(compose)
