@@ -13,11 +13,6 @@ _MASTER_URL = "spark://spark-master:7077"
 _CLASS_RUNNER = "/opt/spark/bin/spark-class"
 
 
-def _web_page(port: int) -> HealthCheck:
-    """Return the check that a web page is there, by the one such program of the image."""
-    return HealthCheck(("CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/json/"))
-
-
 SPARK_MASTER = Container(
     service="spark-master",
     image=IMAGE,
@@ -27,7 +22,7 @@ SPARK_MASTER = Container(
         *(_CLASS_RUNNER, "org.apache.spark.deploy.master.Master"),
         *("--host", "spark-master", "--port", "7077", "--webui-port", "8080"),
     ),
-    healthcheck=_web_page(8080),
+    healthcheck=HealthCheck(("CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/json/")),
     profile="spark",
     container_name="cdc-spark-master",
 )
@@ -40,7 +35,8 @@ SPARK_WORKER = Container(
         # The contract's executors take 1g.
         *("--cores", "2", "--memory", "2g", "--webui-port", "8081", _MASTER_URL),
     ),
-    healthcheck=_web_page(8081),
+    # It names its master there when that has accepted it.
+    healthcheck=HealthCheck(("CMD-SHELL", "wget -q -O - http://127.0.0.1:8081/json/ | grep -q spark://")),
     needs=("spark-master",),
     profile="spark",
     # The executors call the driver back, which may be a program on the host.
