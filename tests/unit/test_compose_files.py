@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from lakebed.cli.commands import lakebed
 from lakebed.compose.files import write_compose_file
-from lakebed.compose.render import render
+from lakebed.compose.render import Options, render
 from lakebed.compose.text import compose_text, written_by_lakebed
 from lakebed.errors import ComposeInvalid, LakebedError, NotOverwritten
 
@@ -79,6 +79,22 @@ def test_what_is_refused_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     refused = CliRunner().invoke(lakebed, ["compose", "render", *options])
     assert isinstance(refused.exception, ComposeInvalid)
     assert file.read_text() == TEXT
+
+
+def test_settings_hold_and_an_option_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # What is said of services that are not asked for changes nothing.
+    Path("lakebed.toml").write_text(
+        '[ports]\nkafka = 19092\npostgres = 15432\ns3 = 19000\n[images]\npostgresql = "postgres:17"\n'
+    )
+    command = ["compose", "render", "kafka", "postgres", "--port", "kafka=19093"]
+    printed = CliRunner().invoke(lakebed, command, catch_exceptions=False)
+    assert printed.stdout == compose_text(
+        render(
+            ["kafka", "postgres"],
+            Options(ports={"kafka": 19093, "postgres": 15432}, images={"postgres": "postgres:17"}),
+        )
+    )
 
 
 @pytest.mark.parametrize(

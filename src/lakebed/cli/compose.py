@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from lakebed.cli.output import err
-from lakebed.compose.definitions import PROFILES, definition_named
+from lakebed.compose.definitions import PROFILES, definition_named, definitions_for, values_for
 from lakebed.compose.files import write_compose_file
 from lakebed.compose.render import Options, render
 from lakebed.compose.text import compose_text
+from lakebed.config.settings import load_settings
 
 
 def images(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -85,7 +86,15 @@ def render_command(
 
     Without SERVICE: all of them, Spark's master and worker too.
     """
-    document = render(services, Options(chosen_ports, chosen_images, profiles, loopback))
+    settings = load_settings()
+    names = [definition.name for definition in definitions_for(services)]
+    options = Options(
+        ports=values_for(names, settings.ports) | chosen_ports,
+        images=values_for(names, settings.images) | chosen_images,
+        profiles=profiles,
+        loopback=loopback,
+    )
+    document = render(services, options)
     text = compose_text(document)
     if output is None:
         click.echo(text, nl=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lakebed.errors import UnknownService
 from lakebed.services import SERVICES
 from lakebed.services.container import Container
 from lakebed.services.spark_containers import SPARK_MASTER, SPARK_WORKER
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,18 @@ def definitions_for(names: Iterable[str]) -> list[Definition]:
     for definition in asked:
         add(definition)
     return ordered
+
+
+def values_for(names: Iterable[str], values: Mapping[str, T]) -> dict[str, T]:
+    """Return what a setting says of some services, by their names; that of others is for another time.
+
+    Args:
+        names: names as in `lakebed up NAME`.
+        values: by any name of a service.
+
+    Raises:
+        UnknownService: a value is for a service that has no definition.
+    """
+    wanted = {definition_named(name).name for name in names}
+    by_name = {definition_named(name).name: value for name, value in values.items()}
+    return {name: value for name, value in by_name.items() if name in wanted}

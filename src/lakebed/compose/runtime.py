@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from lakebed.compose.addresses import HostAddress, host_addresses
 from lakebed.compose.containers import SeenContainer, life_of, published_addresses
-from lakebed.compose.definitions import definition_named, definitions_for
+from lakebed.compose.definitions import definition_named, definitions_for, values_for
 from lakebed.compose.docker import find_docker
 from lakebed.compose.project import Project, project_name
 from lakebed.compose.render import Document, Options, render
@@ -16,8 +16,6 @@ from lakebed.compose.text import compose_text
 from lakebed.config.settings import Settings
 from lakebed.errors import PortTaken, SettingsInvalid, StackFailed
 from lakebed.stack.ports import holder_of, is_free
-
-T = TypeVar("T")
 
 
 def open_project() -> Project:
@@ -62,14 +60,8 @@ def _document(services: list[str], settings: Settings) -> Document:
             "registry_username and registry_password are set, but the contract's container asks for none",
             "unset them, or use the native runtime",
         )
-    ports, images = _for(services, settings.ports), _for(services, settings.images)
+    ports, images = values_for(services, settings.ports), values_for(services, settings.images)
     return render(services, Options(ports=ports, images=images, loopback=True))
-
-
-def _for(services: list[str], values: Mapping[str, T]) -> dict[str, T]:
-    """Return what a setting says of these services; that of others is for another time."""
-    named = {definition_named(name).name: value for name, value in values.items()}
-    return {name: value for name, value in named.items() if name in services}
 
 
 def addresses(project: Project) -> dict[str, HostAddress]:

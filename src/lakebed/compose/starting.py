@@ -120,10 +120,10 @@ def _start(
     on_pull: OnPull,
 ) -> dict[str, ServiceLifecycle]:
     process = project.start_up(text, services)
-    written: list[str] = []
-    reader = threading.Thread(target=_read, args=(process, written, on_pull), daemon=True)
-    reader.start()
     try:
+        written: list[str] = []
+        reader = threading.Thread(target=_read, args=(process, written, on_pull), daemon=True)
+        reader.start()
         lives = {name: ServiceLifecycle(name) for name in services}
         ended = frozenset(container.identity for container in before if container.has_ended)
         starting = _Starting(project, process, lives, on_event, ended)
@@ -139,7 +139,9 @@ def _start(
         _wait_for_the_last(starting)
         return lives
     finally:
-        _end(process)
+        # Before anything is removed: it would make new containers meanwhile.
+        with _undisturbed():
+            _end(process)
 
 
 def _wait_for_the_last(starting: _Starting) -> None:
