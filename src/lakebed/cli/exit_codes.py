@@ -1,7 +1,8 @@
 """What the command's exit code says.
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
-(a port, memory, disk); 4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
+(a port, memory, disk, Docker Compose); 4 a server failed; 5 a download failed; 6 tables differ;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import click
 
 from lakebed.errors import (
+    ComposeInvalid,
+    ComposeUnavailable,
     DeadlinePassed,
     DownloadFailed,
     LakebedError,
     NotEnoughDisk,
     NotEnoughMemory,
+    NotOverwritten,
     PortTaken,
     RowsDiffer,
     ServiceFailed,
@@ -37,6 +41,9 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownService, WRONG_USE),
     (UnknownKind, WRONG_USE),
     (SettingsInvalid, WRONG_USE),
+    (ComposeInvalid, WRONG_USE),
+    (NotOverwritten, WRONG_USE),
+    (ComposeUnavailable, MACHINE_LACKS),
     (PortTaken, MACHINE_LACKS),
     (NotEnoughMemory, MACHINE_LACKS),
     (NotEnoughDisk, MACHINE_LACKS),

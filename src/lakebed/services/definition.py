@@ -6,6 +6,10 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakebed.services.container import Container
 
 LOOPBACK = "127.0.0.1"
 
@@ -104,6 +108,7 @@ class Service:
         stop_signal: what asks it to end.
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
+        container: what it is in a Compose file, or None where it cannot be in one.
     """
 
     name: str
@@ -125,6 +130,7 @@ class Service:
     refuses_root: bool = False
     resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
+    container: Container | None = None
 
     @property
     def main_port(self) -> str:
