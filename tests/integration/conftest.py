@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.integration.documentation import Documentation
 
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.stack.addresses import Addresses
-from tests.integration.documentation import Documentation
 
 _ALL = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest")
 

@@ -6,7 +6,6 @@ The pieces are collected as tests of this file, named by page and line.
 from __future__ import annotations
 
 import pytest
-
 from tests.integration.documentation import PAGES, ROOT, Documentation, pieces
 
 RECIPES = 10

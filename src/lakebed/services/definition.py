@@ -99,7 +99,7 @@ class Service:
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
         environment: variables added to the process's environment.
-        prepare: done once, before the process starts for the first time (configuration files, data directory).
+        prepare: done once, before the first start of the process (configuration files, data directory).
         configure: done before every start of the process, also that of one which was killed.
         check: the health question; returns when the answer is good, raises when it is not.
         complete: done after the first good answer of every start, also that of a server which comes back
