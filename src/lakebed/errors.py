@@ -96,6 +96,18 @@ class LedgerUnreadable(StackFailed):
     """The record of what clients made in a stack is damaged or of another version."""
 
 
+class ComposeUnavailable(LakebedError):
+    """Docker, its Compose plugin or its engine is not there, or does not answer."""
+
+
+class ComposeInvalid(LakebedError):
+    """What was asked for makes no Compose file that works."""
+
+
+class NotOverwritten(LakebedError):
+    """A file was not written because one is there that lakebed did not write as it is."""
+
+
 class UnknownKind(LakebedError):
     """A kind of resource was named that no service has."""
 

@@ -87,6 +87,12 @@ def test_a_wrong_option_is_wrong_use(lakebed: Lakebed, option: str, seen: str) -
     assert "hunter2" not in finished.stderr
 
 
+def test_containers_know_nothing_of_it(lakebed: Lakebed) -> None:
+    finished = lakebed("up", "--runtime", "compose", "--attach", "kafka=broker:9092")
+    assert finished.returncode == 2
+    assert "the setting attach is for the native runtime, not for containers" in finished.stderr
+
+
 def test_a_wrong_address_leaves_nothing_running(lakebed: Lakebed, addresses: Addresses) -> None:
     finished = lakebed("up", "connect", "--attach", f"kafka=127.0.0.1:{addresses.postgres_port}")
     assert finished.returncode == 4

@@ -27,6 +27,8 @@ def test_defaults() -> None:
         "maven_mirror": None,
         "memory_mb": None,
         "free_disk_mb": 1024,
+        "runtime": "native",
+        "images": {},
         "check_interval_seconds": 10.0,
         "ports": {},
         "registry_username": None,

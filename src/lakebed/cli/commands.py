@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from lakebed import __version__
+from lakebed.cli import compose_runtime
+from lakebed.cli.compose import compose, images, ports
 from lakebed.cli.doctor import doctor
 from lakebed.cli.output import StateLines, err, out, services_table
 from lakebed.config.settings import Settings, load_settings
@@ -51,16 +53,6 @@ def _no_stack(settings: Settings) -> str:
     return NOT_RUNNING
 
 
-def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
-    ports: dict[str, int] = {}
-    for value in values:
-        name, _, number = value.partition("=")
-        if not number.isdigit() or not 1 <= int(number) <= 65535:
-            raise click.BadParameter(f"{value!r}: write SERVICE=NUMBER with a number from 1 to 65535")
-        ports[service_named(name).name] = int(number)
-    return ports
-
-
 def _attach(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     attach: dict[str, str] = {}
     for value in values:
@@ -76,7 +68,7 @@ def _attach(context: click.Context, parameter: click.Parameter, values: tuple[st
 def lakebed() -> None:
     """A real change-data-capture lakehouse for your tests, with no Docker daemon.
 
-    Exit codes: 0 all is well; 1 failed; 2 wrong use; 3 the machine lacks a port, memory or disk;
+    Exit codes: 0 all is well; 1 failed; 2 wrong use; 3 the machine lacks a port, memory, disk or Docker;
     4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
     """
 
@@ -84,24 +76,55 @@ def lakebed() -> None:
 @lakebed.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.option(
-    "--port", "ports", multiple=True, metavar="SERVICE=NUMBER", callback=_ports, help="Another port."
+    "--port", "chosen_ports", multiple=True, metavar="SERVICE=NUMBER", callback=ports, help="Another port."
 )
-@click.option("--memory-mb", type=int, help="How much memory the servers may use together.")
+@click.option("--memory-mb", type=int, help="How much memory the servers may use together; native only.")
 @click.option(
     "--attach",
     multiple=True,
     metavar="SERVICE=ADDRESS",
     callback=_attach,
-    help="Use a server that somebody else runs; see docs/attach.md.",
+    help="Use a server that somebody else runs; see docs/attach.md; native only.",
 )
+@click.option(
+    "--image",
+    "chosen_images",
+    multiple=True,
+    metavar="SERVICE=IMAGE",
+    callback=images,
+    help="Another image; Compose only.",
+)
+@compose_runtime.option
 def up(
-    services: tuple[str, ...], ports: dict[str, int], attach: dict[str, str], memory_mb: int | None
+    services: tuple[str, ...],
+    chosen_ports: dict[str, int],
+    memory_mb: int | None,
+    attach: dict[str, str],
+    chosen_images: dict[str, str],
+    runtime: str | None,
 ) -> None:
     """Start services on their well-known ports and leave them running.
 
     Without SERVICE: all of them. With what each needs. A second `up` adds to a running stack.
     """
-    settings = load_settings({"ports": ports or None, "attach": attach or None, "memory_mb": memory_mb})
+    settings = load_settings(
+        {
+            "ports": chosen_ports or None,
+            "memory_mb": memory_mb,
+            "attach": attach or None,
+            "images": chosen_images or None,
+            "runtime": runtime,
+        }
+    )
+    if settings.runtime == "compose":
+        if settings.attach:
+            raise click.UsageError(
+                "the setting attach is for servers beside lakebed's own, not for containers"
+            )
+        compose_runtime.up(services, settings)
+        return
+    if chosen_images:
+        raise click.UsageError("--image is for containers: give --runtime compose too")
     for name in services:
         service_named(name)
     connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True)
@@ -120,18 +143,27 @@ def up(
 
 
 @lakebed.command()
-def down() -> None:
+@compose_runtime.option
+def down(runtime: str | None) -> None:
     """Stop the running stack and delete its data, also one whose supervisor was killed."""
+    settings = load_settings({"runtime": runtime})
     with err.status("stopping"):
-        ended = end_stack(load_settings(), NAME_OF_UP, client_name())
+        if settings.runtime == "compose":
+            ended = compose_runtime.down()
+        else:
+            ended = end_stack(settings, NAME_OF_UP, client_name())
     err.print("stopped" if ended else NOT_RUNNING)
 
 
 @lakebed.command()
 @click.option("--json", "as_json", is_flag=True, help="For a script; see docs/cli.md for the fields.")
-def status(as_json: bool) -> None:
+@compose_runtime.option
+def status(as_json: bool, runtime: str | None) -> None:
     """Show the services of the running stack with their states."""
-    settings = load_settings()
+    settings = load_settings({"runtime": runtime})
+    if settings.runtime == "compose":
+        compose_runtime.status(as_json)
+        return
     connection = find_stack(settings, NAME_OF_UP, client_name())
     content: dict[str, Any] = {"services": []} if connection is None else connection.status()
     if as_json:
@@ -147,10 +179,15 @@ def status(as_json: bool) -> None:
 @lakebed.command()
 @click.argument("service", metavar="SERVICE")
 @click.option("-n", "--lines", type=click.IntRange(min=1), help="Only the last lines.")
-def logs(service: str, lines: int | None) -> None:
+@compose_runtime.option
+def logs(service: str, lines: int | None, runtime: str | None) -> None:
     """Print the log of a service of the running stack."""
+    settings = load_settings({"runtime": runtime})
+    if settings.runtime == "compose":
+        compose_runtime.logs(service, lines)
+        return
     name = service_named(service).name
-    connection = _found(load_settings())
+    connection = _found(settings)
     log = connection.folder.log(name)
     if not log.exists():
         entries = connection.status()["services"]
@@ -166,12 +203,16 @@ def logs(service: str, lines: int | None) -> None:
 
 
 @lakebed.command()
-def env() -> None:
+@compose_runtime.option
+def env(runtime: str | None) -> None:
     """Print the running stack's addresses as shell exports: eval "$(lakebed env)"."""
-    settings = load_settings()
+    settings = load_settings({"runtime": runtime})
+    if settings.runtime == "compose":
+        compose_runtime.env()
+        return
     connection = _found(settings)
-    ports, attached = connection.status()["ports"], connection.attached()
-    addresses = Addresses(ports, settings.registry_credentials, attached)
+    ports_of_own, attached = connection.status()["ports"], connection.attached()
+    addresses = Addresses(ports_of_own, settings.registry_credentials, attached)
     for name, value in addresses.environment().items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
@@ -216,3 +257,4 @@ def demo(rows: int) -> None:
 
 
 lakebed.add_command(doctor)
+lakebed.add_command(compose)

@@ -16,6 +16,7 @@ import click
 from rich.text import Text
 
 from lakebed.cli.output import out
+from lakebed.compose.docker import find_docker
 from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder, is_writable
@@ -166,6 +167,12 @@ def _leftovers(settings: Settings) -> Iterator[Finding]:
         yield Finding("leftovers", "none")
 
 
+def _docker(settings: Settings) -> Iterator[Finding]:
+    if settings.runtime == "compose":
+        docker = find_docker()
+        yield Finding("Docker", f"{docker.program}, its Compose plug-in and an engine on this machine answer")
+
+
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _memory,
     _cache,
@@ -176,6 +183,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _locale,
     _user,
     _leftovers,
+    _docker,
 )
 
 

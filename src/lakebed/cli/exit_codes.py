@@ -1,7 +1,8 @@
 """What the command's exit code says.
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
-(a port, memory, disk); 4 a server failed; 5 a download failed; 6 tables differ; 130 interrupted.
+(a port, memory, disk, Docker Compose); 4 a server failed; 5 a download failed; 6 tables differ;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import click
 
 from lakebed.errors import (
+    ComposeInvalid,
+    ComposeUnavailable,
     CredentialsRefused,
     DeadlinePassed,
     DownloadFailed,
@@ -16,6 +19,7 @@ from lakebed.errors import (
     LakebedError,
     NotEnoughDisk,
     NotEnoughMemory,
+    NotOverwritten,
     PermissionMissing,
     PortTaken,
     RowsDiffer,
@@ -41,6 +45,9 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownService, WRONG_USE),
     (UnknownKind, WRONG_USE),
     (SettingsInvalid, WRONG_USE),
+    (ComposeInvalid, WRONG_USE),
+    (NotOverwritten, WRONG_USE),
+    (ComposeUnavailable, MACHINE_LACKS),
     (PortTaken, MACHINE_LACKS),
     (NotEnoughMemory, MACHINE_LACKS),
     (NotEnoughDisk, MACHINE_LACKS),

@@ -14,7 +14,7 @@ from rich.text import Text
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_STATE_STYLES = {
+STATE_STYLES = {
     "STOPPED": "red",
     "STARTING": "yellow",
     "HEALTHY": "green",
@@ -58,7 +58,7 @@ class StateLines:
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event of `StackConnection.start`."""
         line = Text(f"{time.monotonic() - self._started:6.1f} s  {event['service']:<16}")
-        line.append(event["state"], style=_STATE_STYLES.get(event["state"], ""))
+        line.append(event["state"], style=STATE_STYLES.get(event["state"], ""))
         if event["state"] in ("STARTING", "STOPPED") and event["reason"] != "start asked for":
             line.append(f"  {event['reason']}".splitlines()[0], style="dim")
         err.print(line)
@@ -73,7 +73,7 @@ def services_table(services: list[dict[str, Any]]) -> Table:
         seconds = service["seconds_to_start"]
         table.add_row(
             service["service"],
-            Text(service["state"], style=_STATE_STYLES.get(service["state"], "")),
+            Text(service["state"], style=STATE_STYLES.get(service["state"], "")),
             service["history"][-1]["at"][:19].replace("T", " ") if service["history"] else "-",
             str(service.get("address") or service["port"]),
             str(service["pid"] or "-"),

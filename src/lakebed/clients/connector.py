@@ -17,8 +17,8 @@ from lakebed.lifecycle import ConnectorLifecycle
 
 # Of the runtime, not of the model. Debezium's own default asks PostgreSQL for changes every 500 ms; the less
 # often it asks, the less an idle connector costs (a tenth of a core with 10 ms). The larger the batches, the
-# more rows a second; the bytes keep wide rows from filling the worker's heap. That PostgreSQL has died it sees
-# when it reports how far it is (every 10 s by default), and tries again after a pause (10 s by default).
+# more rows a second; the bytes keep wide rows from filling the worker's heap. That PostgreSQL has died it
+# sees when it reports how far it is (every 10 s by default), and tries again after a pause (another 10 s).
 RUNTIME_SETTINGS = {
     "poll.interval.ms": "10",
     "max.batch.size": "4096",

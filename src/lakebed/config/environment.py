@@ -34,6 +34,15 @@ _SERVER = re.compile(r"([A-Z][A-Z0-9_]*://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:,@]+):(\d{
 _MAVEN_COORDINATES = re.compile(r"[^\s:,]+:[^\s:,]+:[^\s:,]+")
 
 
+def typed_variables(model: _Variables) -> dict[str, str | int | bool]:
+    """Return a model's variables in the table's order with the types of the table, as YAML has them."""
+    model.validate()
+    values = {row.metadata["variable"]: getattr(model, row.name) for row in fields(model)}
+    return {
+        name: value.value if isinstance(value, CompatibilityMode) else value for name, value in values.items()
+    }
+
+
 @dataclass
 class _Variables:
     """Fields with a `_row` of the table, read from and written to a mapping of texts."""

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
         free_disk_mb: how much room the data folder must have before anything is started.
         check_interval_seconds: how long one health check goes on asking; after five failed ones a
             service that starts is given up.
+        runtime: what runs the services of `lakebed up`: "native", plain processes, or "compose", containers.
+        images: by service, the image of its container, over the one lakebed knows; for "compose" only.
         ports: by service, the port it listens on, over the well-known or free one.
         registry_username: with `registry_password`, whom alone the schema registry lets in (HTTP basic
             authentication); None for everybody.
@@ -92,6 +94,8 @@ class Settings(BaseSettings):
     memory_mb: int | None = Field(default=None, gt=0)
     free_disk_mb: int = Field(default=1024, ge=0)
     check_interval_seconds: float = Field(default=10.0, gt=0)
+    runtime: Literal["native", "compose"] = "native"
+    images: dict[str, str] = Field(default_factory=dict)
     ports: dict[str, int] = Field(default_factory=dict)
     registry_username: str | None = Field(default=None, pattern=r"^[!-9;-~]+$")
     registry_password: SecretStr | None = Field(default=None, min_length=1)

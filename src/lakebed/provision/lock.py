@@ -83,6 +83,18 @@ SETS: tuple[str, ...] = tuple(sorted(_LOCK["sets"]))
 """The names of the sets of files, sorted."""
 
 
+def locked_version(name: str) -> str:
+    """Return the one version of `group:name` that is locked; LakebedError when there is none."""
+    versions = {
+        Artifact.parse(coordinates).version
+        for coordinates in _LOCK["artifacts"]
+        if coordinates.startswith(f"{name}:")
+    }
+    if len(versions) != 1:
+        raise LakebedError(f"look up the locked version of {name}", f"locked versions: {sorted(versions)}")
+    return versions.pop()
+
+
 def artifacts_of(sets: Iterable[str]) -> list[Artifact]:
     """Return the files of these sets for this platform, each once, sorted by coordinates.
 

@@ -1,4 +1,4 @@
-"""With `pytest -n N --dist loadgroup`: every test of Spark in the same worker, so that only one Spark runs."""
+"""With `pytest -n N --dist loadgroup`: every test of Spark in the same worker, and so only one Spark."""
 
 from __future__ import annotations
 

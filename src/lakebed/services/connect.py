@@ -9,8 +9,10 @@ from urllib.parse import quote
 from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.config.kafka_clients import java_security, java_settings
 from lakebed.errors import StackFailed
+from lakebed.provision.lock import locked_version
 from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.compacted_topics import delete_key, last_values
+from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
@@ -191,4 +193,38 @@ CONNECT = Service(
     ),
     other_names=("debezium", "kafka-connect"),
     things_elsewhere=_storage_topics,
+    container=Container(
+        service="connect",
+        image=f"quay.io/debezium/connect:{locked_version('io.debezium:debezium-connector-postgres')}",
+        port=8083,
+        host_port=8083,
+        # Names without a prefix are read by the image's start script, which sets the worker's properties of
+        # that meaning itself; it hands on any other property as CONNECT_NAME (Debezium, container images).
+        environment=variables(
+            {
+                "BOOTSTRAP_SERVERS": "kafka:9092",
+                "GROUP_ID": GROUP,
+                "CONFIG_STORAGE_TOPIC": f"{GROUP}{_CONFIGS}",
+                "OFFSET_STORAGE_TOPIC": f"{GROUP}{_OFFSETS}",
+                "STATUS_STORAGE_TOPIC": f"{GROUP}{_STATUS}",
+                "ADVERTISED_HOST_NAME": "connect",
+                "OFFSET_FLUSH_INTERVAL_MS": 50,
+                "ENABLE_APICURIO_CONVERTERS": True,
+                "HEAP_OPTS": "-Xmx512m",
+                "CONNECT_LISTENERS": "http://0.0.0.0:8083",
+                "CONNECT_KEY_CONVERTER_SCHEMAS_ENABLE": False,
+                "CONNECT_VALUE_CONVERTER_SCHEMAS_ENABLE": False,
+                "CONNECT_CONFIG_STORAGE_REPLICATION_FACTOR": 1,
+                "CONNECT_OFFSET_STORAGE_PARTITIONS": 1,
+                "CONNECT_OFFSET_STORAGE_REPLICATION_FACTOR": 1,
+                "CONNECT_STATUS_STORAGE_PARTITIONS": 1,
+                "CONNECT_STATUS_STORAGE_REPLICATION_FACTOR": 1,
+                "CONNECT_SCHEDULED_REBALANCE_MAX_DELAY_MS": 0,
+            }
+        ),
+        healthcheck=HealthCheck(("CMD", "curl", "-f", "http://127.0.0.1:8083/health")),
+        needs=("kafka",),
+        profile="cdc",
+        container_name="cdc-connect",
+    ),
 )

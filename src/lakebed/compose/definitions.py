@@ -1,0 +1,101 @@
+"""Which services a Compose file can have, and which of them belong together. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lakebed.errors import UnknownService
+from lakebed.services import SERVICES
+from lakebed.services.container import Container
+from lakebed.services.spark_containers import SPARK_MASTER, SPARK_WORKER
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A service of a Compose file.
+
+    Attributes:
+        name: as typed in `lakebed up NAME`; its name in the file is that of the container.
+        title: what it is, in a few words.
+        container: what it is in the file.
+        other_names: further names it is found by.
+    """
+
+    name: str
+    title: str
+    container: Container
+    other_names: tuple[str, ...] = ()
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    *(
+        Definition(service.name, service.title, service.container, service.other_names)
+        for service in SERVICES
+        if service.container is not None
+    ),
+    Definition("spark-master", "Spark standalone master", SPARK_MASTER),
+    # Its worker needs the master, so this name brings both.
+    Definition("spark-worker", "Spark standalone worker", SPARK_WORKER, ("spark",)),
+)
+
+DEFINITION_NAMES: tuple[str, ...] = tuple(definition.name for definition in DEFINITIONS)
+
+PROFILES: tuple[str, ...] = tuple(dict.fromkeys(one.container.profile for one in DEFINITIONS))
+
+
+def definition_named(name: str) -> Definition:
+    """Return the definition of that name, or of one of its other names ("minio", "spark").
+
+    Raises:
+        UnknownService: listing the known names.
+    """
+    for definition in DEFINITIONS:
+        if name == definition.name or name in definition.other_names:
+            return definition
+    raise UnknownService(
+        f"find the service {name!r}",
+        "lakebed has no such service for Compose",
+        f"known services: {', '.join(DEFINITION_NAMES)}",
+    )
+
+
+def definitions_for(names: Iterable[str]) -> list[Definition]:
+    """Return the named services and all they need as containers, needed ones first.
+
+    Args:
+        names: names as in `lakebed up NAME`; none at all means every service.
+
+    Raises:
+        UnknownService: for a name that has no definition.
+    """
+    asked = [definition_named(name) for name in names] or list(DEFINITIONS)
+    ordered: list[Definition] = []
+
+    def add(definition: Definition) -> None:
+        for needed in definition.container.needs:
+            add(definition_named(needed))
+        if definition not in ordered:
+            ordered.append(definition)
+
+    for definition in asked:
+        add(definition)
+    return ordered
+
+
+def values_for(names: Iterable[str], values: Mapping[str, T]) -> dict[str, T]:
+    """Return what a setting says of some services, by their names; that of others is for another time.
+
+    Args:
+        names: names as in `lakebed up NAME`.
+        values: by any name of a service.
+
+    Raises:
+        UnknownService: a value is for a service that has no definition.
+    """
+    wanted = {definition_named(name).name for name in names}
+    by_name = {definition_named(name).name: value for name, value in values.items()}
+    return {name: value for name, value in by_name.items() if name in wanted}
