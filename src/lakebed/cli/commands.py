@@ -118,9 +118,7 @@ def up(
     )
     if settings.runtime == "compose":
         if settings.attach:
-            raise click.UsageError(
-                "the setting attach is for servers beside lakebed's own, not for containers"
-            )
+            raise click.UsageError("the setting attach is for the native runtime, not for containers")
         compose_runtime.up(services, settings)
         return
     if chosen_images:
