@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,8 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
 @click.option("--seed", type=int, help="Of the first round; those after it count up. Otherwise random.")
 def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None) -> None:
     """Run the tests in PATHS (tests/integration) so many times."""
+    # A shell that starts it in the background has it ignore Ctrl-C, and with it the tests of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     first = secrets.randbelow(2**31) if seed is None else seed
     results = []
     for number in range(rounds):
