@@ -48,7 +48,10 @@ def state() -> Iterator[dict[str, dict[str, Any]]]:
         file = MEMORY / "state.json"
         containers = json.loads(file.read_text()) if file.exists() else {}
         yield containers
-        file.write_text(json.dumps(containers))
+        # The test reads it meanwhile.
+        fresh = MEMORY / "state.fresh"
+        fresh.write_text(json.dumps(containers))
+        fresh.replace(file)
 
 
 def scenario() -> dict[str, Any]:

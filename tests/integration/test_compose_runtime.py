@@ -54,7 +54,9 @@ class Scenario:
 
     def plays(self, **events: Any) -> None:
         """Have it play: `lives` (steps by service), `checks` and `logs`, `up_fails`, `down_fails`, ..."""
-        (self.memory / "scenario.json").write_text(json.dumps(events))
+        fresh = self.memory / "scenario.fresh"
+        fresh.write_text(json.dumps(events))
+        fresh.replace(self.memory / "scenario.json")
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
