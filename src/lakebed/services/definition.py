@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lakebed.services.container import Container
-
 from lakebed.config.attach import NOTHING, Attach
 from lakebed.services.endpoints import LOOPBACK, Endpoints
+
+if TYPE_CHECKING:
+    from lakebed.services.container import Container
 
 
 @dataclass(frozen=True)
