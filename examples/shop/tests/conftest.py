@@ -41,3 +41,19 @@ def lake(
     return cdc_pipeline(
         debezium_connector, "products", delta=delta_table_path, iceberg=f"{iceberg_namespace}.products"
     )
+
+
+@pytest.fixture
+def delta_lake(
+    stocked_shop: Shop, debezium_connector: Connector, cdc_pipeline: CdcPipelines, delta_table_path: str
+) -> CdcPipeline:
+    """The same into Delta Lake only."""
+    return cdc_pipeline(debezium_connector, "products", delta=delta_table_path)
+
+
+@pytest.fixture
+def iceberg_lake(
+    stocked_shop: Shop, debezium_connector: Connector, cdc_pipeline: CdcPipelines, iceberg_namespace: str
+) -> CdcPipeline:
+    """The same into Iceberg only."""
+    return cdc_pipeline(debezium_connector, "products", iceberg=f"{iceberg_namespace}.products")

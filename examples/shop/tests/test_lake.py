@@ -78,29 +78,29 @@ def test_the_whole_catalogue_can_go(stocked_shop: Shop, assert_equal: AssertEqua
 
 
 def test_it_follows_while_the_shop_is_open(
-    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+    stocked_shop: Shop, delta_lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
 ) -> None:
-    lake.start()
+    delta_lake.start()
     for number in range(20):
         stocked_shop.add_product(f"pot-{number}", "20.00")
         stocked_shop.change_price("tea", f"{number}.50")
-    lake.wait_until_caught_up()
+    delta_lake.wait_until_caught_up()
     assert_same_rows(table_rows.postgres("products"), table_rows.delta(delta_table_path))
 
 
 def test_it_converges(
-    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+    stocked_shop: Shop, delta_lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
 ) -> None:
-    lake.start()
-    lake.wait_until_caught_up()
+    delta_lake.start()
+    delta_lake.wait_until_caught_up()
     stocked_shop.change_price("tea", "7.77")
     assert_converges(table_rows.postgres("products"), table_rows.delta(delta_table_path), deadline_seconds=30)
 
 
 def test_what_differs_is_named(
-    stocked_shop: Shop, lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
+    stocked_shop: Shop, delta_lake: CdcPipeline, table_rows: TableRows, delta_table_path: str
 ) -> None:
-    lake.run_available()
+    delta_lake.run_available()
     stocked_shop.change_price("tea", "9.99")
     with pytest.raises(RowsDiffer, match="price") as caught:
         assert_same_rows(table_rows.postgres("products"), table_rows.delta(delta_table_path))

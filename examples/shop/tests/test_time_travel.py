@@ -19,10 +19,11 @@ pytestmark = pytest.mark.debezium(avro=True)
 AFTER_THE_SNAPSHOT = 1
 
 
-@pytest.fixture(autouse=True)
-def snapshot(lake: CdcPipeline) -> None:
-    """The products are in the lake before a test begins."""
-    lake.run_available()
+@pytest.fixture
+def lake(delta_lake: CdcPipeline) -> CdcPipeline:
+    """Delta Lake, with the products in it."""
+    delta_lake.run_available()
+    return delta_lake
 
 
 def test_an_older_version_of_the_delta_table_is_as_it_was(
@@ -38,17 +39,18 @@ def test_an_older_version_of_the_delta_table_is_as_it_was(
 
 def test_an_older_snapshot_of_the_iceberg_table_is_as_it_was(
     stocked_shop: Shop,
-    lake: CdcPipeline,
+    iceberg_lake: CdcPipeline,
     table_rows: TableRows,
     iceberg_catalog: Catalog,
     iceberg_namespace: str,
 ) -> None:
+    iceberg_lake.run_available()
     identifier = f"{iceberg_namespace}.products"
     snapshot = iceberg_catalog.load_table(identifier).current_snapshot()
     assert snapshot is not None
     before = table_rows.postgres("products").table()
     stocked_shop.renumber("tea", "tea-2")
-    lake.run_available()
+    iceberg_lake.run_available()
     assert_same_rows(before, table_rows.iceberg(identifier, snapshot.snapshot_id), key="sku")
     assert_same_rows(table_rows.postgres("products"), table_rows.iceberg(identifier))
 
