@@ -373,3 +373,24 @@ def test_a_connector_that_writes_json_is_refused_at_once(
         cdc_pipeline(connector, "orders", delta=lake.delta)
     with pytest.raises(ValueError, match="where they go"):
         cdc_pipeline(debezium_connectors(), "orders")
+
+
+def test_a_batch_like_those_before_compiles_next_to_nothing(
+    postgres_connection: Postgres, pipeline: CdcPipeline, lake: Lake
+) -> None:
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY, amount int)")
+    postgres_connection.execute("INSERT INTO orders VALUES (1, 0), (2, 0), (3, 0)")
+    jvm = lake.spark.sparkContext._jvm
+    assert jvm is not None
+    compiled = jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME()
+    counts = []
+    for _ in range(4):
+        before = compiled.getCount()
+        pipeline.run_available()
+        counts.append(compiled.getCount() - before)
+        postgres_connection.execute("UPDATE orders SET amount = amount + 1 WHERE id = 1")
+        postgres_connection.execute("DELETE FROM orders WHERE id = 2")
+        postgres_connection.execute("INSERT INTO orders VALUES (2, 0)")
+    # The first MERGE into both has some 200 pieces of code; Spark's own cache would hold 100.
+    assert max(counts[:2]) > 50
+    assert counts[3] < 50

@@ -167,3 +167,37 @@ def test_the_workers_of_one_run_share_one_stack(
     assert len({one["pid"] for one in seen}) == 1
     assert {one["worker"] for one in seen} == {"gw0", "gw1"}
     assert len({one["database"] for one in seen}) == 2
+
+
+@pytest.mark.parametrize(
+    ("distribution", "workers"), [("loadgroup", {"gw0"}), ("each", {"gw0", "gw1"})], ids=["loadgroup", "each"]
+)
+def test_the_tests_of_spark_run_in_one_worker(
+    pytester: pytest.Pytester, run_tests: Any, distribution: str, workers: set[str]
+) -> None:
+    tests = """
+        import os
+        from pathlib import Path
+        import pytest
+
+        @pytest.fixture
+        def spark_session():
+            return None
+
+        @pytest.fixture
+        def uses_it(spark_session): ...
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_direct(spark_session, number):
+            Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_through_another_fixture(uses_it, number):
+            Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_without(number): ...
+    """
+    result = run_tests("-n", "2", "--dist", distribution, test_inner=tests)
+    result.assert_outcomes(passed=12 * len(workers))
+    assert {file.name for file in pytester.path.glob("gw*")} == workers

@@ -37,7 +37,6 @@ from lakebed.pytest_plugin.hooks import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
-from lakebed.pytest_plugin.one_spark import pytest_collection_modifyitems
 from lakebed.pytest_plugin.pipelines import cdc_pipeline
 from lakebed.pytest_plugin.tables import change_feed, table_rows
 
@@ -64,7 +63,6 @@ __all__ = [
     "postgres_databases",
     "pytest_addoption",
     "pytest_collection_finish",
-    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_itemcollected",
     "pytest_runtest_call",

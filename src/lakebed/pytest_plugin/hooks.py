@@ -14,6 +14,7 @@ import pytest
 from lakebed.errors import LakebedError, RowsDiffer
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
 from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, import_clients, services_needed
+from lakebed.pytest_plugin.one_spark import group_if_of_spark
 
 if TYPE_CHECKING:
     from lakebed.config.settings import Settings
@@ -148,6 +149,7 @@ def _overrides_settings(item: pytest.Item) -> bool:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Begin to start what a test asks for while pytest still imports the others."""
+    group_if_of_spark(item)
     if not item.config.stash[BEGINS_EARLY]:
         return
     try:

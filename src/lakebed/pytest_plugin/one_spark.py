@@ -9,15 +9,13 @@ SPARK_GROUP = "spark"
 _GROUP_MARK = "xdist_group"
 
 
-# First, because a worker of pytest-xdist takes the groups from the marks in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the tests that use Spark into a group of pytest-xdist, those with a group of their own excepted.
+def group_if_of_spark(item: pytest.Item) -> None:
+    """Put a test that uses Spark into a group of pytest-xdist, if it has none of its own.
 
-    Source: pytest-xdist documentation, "Running tests across multiple CPUs" (`--dist loadgroup`).
+    To be called when the item is collected: a worker of pytest-xdist takes the groups before anybody else
+    sees the whole collection (pytest-xdist, `WorkerInteractor.pytest_collection_modifyitems`).
     """
-    if not getattr(config.option, "loadgroup", False):
-        return
-    for item in items:
-        if SPARK_FIXTURE in getattr(item, "fixturenames", ()) and not item.get_closest_marker(_GROUP_MARK):
-            item.add_marker(pytest.mark.xdist_group(SPARK_GROUP))
+    is_asked = getattr(item.config.option, "loadgroup", False)
+    uses_spark = SPARK_FIXTURE in getattr(item, "fixturenames", ())
+    if is_asked and uses_spark and item.get_closest_marker(_GROUP_MARK) is None:
+        item.add_marker(pytest.mark.xdist_group(SPARK_GROUP))
