@@ -47,6 +47,8 @@ else:
 ENVIRONMENT_PREFIX = "LAKEBED_"
 
 # A variable with the prefix that is no setting: a short name for one.
+CLUSTER = "cluster"
+"""The setting `spark_master` for the Spark cluster of the stack."""
 _JSON_REMEDY = """write tables as JSON, such as '{"kafka": 19092}'"""
 _OTHER_VARIABLES = frozenset({"LAKEBED_CACHE"})
 
@@ -70,8 +72,8 @@ class Settings(BaseSettings):
         registry_username: with `registry_password`, whom alone the schema registry lets in (HTTP basic
             authentication); None for everybody.
         registry_password: never shown, and handed on in files that only this user can read.
-        spark_master: the Spark master of `spark_session`; every other part of the session's
-            configuration comes from `DeltaSparkConfig`.
+        spark_master: the Spark master of `spark_session`, or "cluster" for the stack's own cluster; every
+            other part of the session's configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
         stack: which servers tests use: "auto" for the kept ones (`lakebed up`, `pytest --lakebed-keep`) if
             there are any, "own" for those of the test run alone.

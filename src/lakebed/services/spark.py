@@ -50,11 +50,11 @@ def session_settings(
     # No Ivy at test time: the locked jars are on the class path instead.
     del contract["spark.jars.packages"]
     class_path = ":".join(str(jar) for jar in jars)
-    local = config.master.startswith("local")
+    # A local session's one executor is its driver. Others get the jars from the driver.
+    for_executors = {} if config.master.startswith("local") else {"spark.jars": ",".join(map(str, jars))}
     added = {
-        "spark.driver.extraClassPath" if local else "spark.jars": class_path
-        if local
-        else class_path.replace(":", ","),
+        "spark.driver.extraClassPath": class_path,
+        **for_executors,
         "spark.driver.extraJavaOptions": " ".join(map(_quoted, (*java_flags, f"-Djava.io.tmpdir={folder}"))),
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
