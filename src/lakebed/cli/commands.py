@@ -220,17 +220,19 @@ def env(runtime: str | None) -> None:
 @click.argument("services", nargs=-1, metavar="[SERVICE|spark]...")
 def prefetch(services: tuple[str, ...]) -> None:
     """Download all that services (and Spark) run from, so that later starts need no network."""
-    sets = [_jar_set(name) for name in services] if services else list(SETS)
+    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS)
     settings = load_settings()
     cache = cache_folder(settings.cache_folder)
     progress = RichProgress()
-    provide([name for name in sets if name], cache=cache, mirror=settings.maven_mirror, progress=progress)
+    provide(sets, cache=cache, mirror=settings.maven_mirror, progress=progress)
     ensure_base_archive(cache, progress.named)
     err.print(f"everything is in {cache}")
 
 
-def _jar_set(name: str) -> str | None:
-    return "spark" if name == "spark" else service_named(name).jars
+def _jar_sets(name: str) -> list[str]:
+    if name == "spark":
+        return ["spark"]
+    return [service.jars for service in services_named(name) if service.jars]
 
 
 def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int:

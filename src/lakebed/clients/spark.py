@@ -82,6 +82,9 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
         # spark-submit starts a small JVM to put the command of the big one together.
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
         "SPARK_LOCAL_DIRS": str(folder),
+        # With the master `local-cluster[...]` the session has workers of its own, which write into PySpark's
+        # folder otherwise.
+        "SPARK_WORKER_DIR": str(folder / "work"),
         "TMPDIR": str(folder),
         # In another locale Java could not read a class path with letters beyond ASCII.
         "LC_ALL": "C.UTF-8",

@@ -40,7 +40,7 @@ def service_named(name: str) -> Service:
     raise UnknownService(
         f"find the service {name!r}",
         seen or "lakebed has no such service",
-        f"known services: {', '.join(KNOWN_NAMES)}",
+        f"known services: {', '.join((*KNOWN_NAMES, *GROUPS))}",
     )
 
 

@@ -6,6 +6,7 @@ and nothing of the model is changed but `spark.jars.packages`, which is served f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def session_settings(
     del contract["spark.jars.packages"]
     class_path = ":".join(str(jar) for jar in jars)
     # A local session's one executor is its driver. Others get the jars from the driver.
-    for_executors = {} if config.master.startswith("local") else {"spark.jars": ",".join(map(str, jars))}
+    for_executors = {} if _is_one_process(config.master) else {"spark.jars": ",".join(map(str, jars))}
     added = {
         "spark.driver.extraClassPath": class_path,
         **for_executors,
@@ -85,6 +86,10 @@ def session_settings(
     if "spark.jars.packages" in config.extra_config:
         settings["spark.jars.packages"] = config.extra_config["spark.jars.packages"]
     return settings
+
+
+def _is_one_process(master: str) -> bool:
+    return re.fullmatch(r"local(\[.*\])?", master) is not None
 
 
 def _quoted(flag: str) -> str:
