@@ -36,6 +36,7 @@ from pydantic_settings import (
 )
 
 from lakebed.config.attach import Attach
+from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.secrets import is_secret_name, shown
 from lakebed.errors import SettingsInvalid
 
@@ -114,6 +115,13 @@ class Settings(BaseSettings):
             if not 1 <= port <= 65535:
                 raise ValueError(f"port of {service} is {port}; allowed: 1 to 65535")
         return ports
+
+    @field_validator("spark_master")
+    @classmethod
+    def _master_is_one(cls, master: str) -> str:
+        if master != CLUSTER:
+            DeltaSparkConfig(master=master)
+        return master
 
     @field_validator("registry_password")
     @classmethod
