@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.settings import CLUSTER
 from lakebed.errors import StackFailed
 from lakebed.services.answers import found
@@ -109,6 +110,8 @@ def _environment(place: Place) -> dict[str, str]:
     return {
         "SPARK_HOME": str(spark_home()),
         "SPARK_CONF_DIR": str(place.folder),
+        # Spark would look for it in the folders of a build, which PySpark has not.
+        "SPARK_SCALA_VERSION": DeltaSparkConfig.scala_version,
         "JAVA_HOME": str(Path(place.java[0]).parents[1]),
         # Also the address of the web page (Apache Spark, `WebUI.bind`).
         "SPARK_LOCAL_IP": LOOPBACK,
