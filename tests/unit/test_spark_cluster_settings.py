@@ -39,6 +39,18 @@ def test_the_executors_of_others_get_the_jars_from_the_session(master: str) -> N
     assert settings["spark.driver.extraClassPath"] == "/jars/a.jar:/jars/b.jar"
 
 
+def test_executors_trust_whom_the_driver_trusts() -> None:
+    flags = ["-Djavax.net.ssl.trustStore=/a folder/trusted.p12"]
+
+    def for_executors(master: str) -> str | None:
+        config = _ADDRESSES.delta_spark_config(master)
+        settings = session_settings(config, _JARS, Path("/folder"), flags, flags)
+        return settings.get("spark.executor.extraJavaOptions")
+
+    assert for_executors("cluster") == f'"{flags[0]}"'
+    assert for_executors("local[2]") is None
+
+
 def test_the_stacks_own_cluster_has_the_jars_and_room_for_two_sessions() -> None:
     config = _ADDRESSES.delta_spark_config("cluster")
     assert config.master == "spark://127.0.0.1:7077"

@@ -58,8 +58,10 @@ def spark_session_for(
     own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
-    flags = [*JAVA_FLAGS, log_flag(folder), *trust_flags(ca_files, folder), *data.flags]
-    settings = session_settings(config, jars, folder, flags)
+    # The executors of a cluster on this machine read the same store.
+    trust = trust_flags(ca_files, folder)
+    flags = [*JAVA_FLAGS, log_flag(folder), *trust, *data.flags]
+    settings = session_settings(config, jars, folder, flags, trust)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)
     for name, value in settings.items():

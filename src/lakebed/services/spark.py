@@ -37,7 +37,11 @@ _ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionEx
 
 
 def session_settings(
-    config: DeltaSparkConfig, jars: Sequence[Path], folder: Path, java_flags: Sequence[str]
+    config: DeltaSparkConfig,
+    jars: Sequence[Path],
+    folder: Path,
+    java_flags: Sequence[str],
+    executor_flags: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the whole configuration of a session: the model's, then what this runtime adds.
 
@@ -46,13 +50,18 @@ def session_settings(
         jars: Delta, Iceberg, Hadoop's S3A and Kafka's source, from the cache.
         folder: for the warehouse and temporary files.
         java_flags: for the driver's JVM.
+        executor_flags: for the JVMs of executors, where they are others than the driver's.
     """
     contract = config.to_spark_config()
     # No Ivy at test time: the locked jars are on the class path instead.
     del contract["spark.jars.packages"]
     class_path = ":".join(str(jar) for jar in jars)
     # A local session's one executor is its driver. Others get the jars from the driver.
-    for_executors = {} if _is_one_process(config.master) else {"spark.jars": ",".join(map(str, jars))}
+    for_executors = {}
+    if not _is_one_process(config.master):
+        for_executors["spark.jars"] = ",".join(map(str, jars))
+        if executor_flags:
+            for_executors["spark.executor.extraJavaOptions"] = " ".join(map(_quoted, executor_flags))
     added = {
         "spark.driver.extraClassPath": class_path,
         **for_executors,
