@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lakebed.config.settings import load_settings
-from lakebed.services.spark_cluster import CLUSTER_SERVICES
+from lakebed.services.spark_cluster import CLUSTER_SERVICES, spark_home
 from lakebed.stack.connection import open_stack
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
@@ -48,6 +48,8 @@ def test_any_other_master_by_url_gets_the_jars_from_the_session(
         if stack is not None:
             stack.close()
     result.assert_outcomes(passed=3, deselected=_TESTS - 3)
+    # Where the workers of local-cluster write.
+    assert not (spark_home() / "work").exists()
 
 
 def test_the_command_starts_it_by_name_on_loopback_and_with_no_other(

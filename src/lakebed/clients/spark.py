@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,8 @@ def spark_session_for(
             "this process already has one, with other jars, and Spark would hand that one out",
             "stop it first, or use the fixture spark_session everywhere",
         )
-    own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
+    spark_home = Path(next(iter(pyspark.__path__)))
+    own_jars = sorted((spark_home / "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
     # The executors of a cluster on this machine read the same store.
@@ -68,10 +70,13 @@ def spark_session_for(
         builder = builder.config(name, value)
     with _environment_for_submit(folder):
         session = builder.getOrCreate()
+    application = session.sparkContext.applicationId
     try:
         yield session
     finally:
         _end(session)
+        if config.master.startswith("local-cluster"):
+            _remove_work(spark_home / "work", application)
         adopt(data)
 
 
@@ -84,9 +89,6 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
         # spark-submit starts a small JVM to put the command of the big one together.
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
         "SPARK_LOCAL_DIRS": str(folder),
-        # With the master `local-cluster[...]` the session has workers of its own, which write into PySpark's
-        # folder otherwise.
-        "SPARK_WORKER_DIR": str(folder / "work"),
         "TMPDIR": str(folder),
         # In another locale Java could not read a class path with letters beyond ASCII.
         "LC_ALL": "C.UTF-8",
@@ -103,6 +105,16 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _remove_work(work: Path, application: str) -> None:
+    """Remove what the workers of `local-cluster[...]` have left in PySpark's own folder.
+
+    They have no setting for another one (Apache Spark, `LocalSparkCluster`).
+    """
+    shutil.rmtree(work / application, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others are at work there
+        work.rmdir()
 
 
 def _end(session: SparkSession) -> None:
