@@ -52,8 +52,15 @@ def test_any_other_master_by_url_gets_the_jars_from_the_session(
     assert not (spark_home() / "work").exists()
 
 
-def test_the_command_starts_it_by_name_on_loopback_and_with_no_other(
-    stacks: Path, child_environment: Callable[[Path], dict[str, str]], free_master_port: int
+def _services(lakebed: Callable[..., str]) -> set[str]:
+    return {one["service"] for one in json.loads(lakebed("status", "--json"))["services"]}
+
+
+def test_the_command_starts_it_by_name_on_loopback_for_tests_to_use(
+    stacks: Path,
+    child_environment: Callable[[Path], dict[str, str]],
+    free_master_port: int,
+    run_tests: RunTests,
 ) -> None:
     environment = child_environment(stacks)
 
@@ -65,7 +72,7 @@ def test_the_command_starts_it_by_name_on_loopback_and_with_no_other(
     try:
         assert printed.split() == [f"SPARK_MASTER_URL=spark://127.0.0.1:{free_master_port}"]
         services = json.loads(lakebed("status", "--json"))["services"]
-        assert {one["service"] for one in services} == set(CLUSTER_SERVICES)
+        assert _services(lakebed) == set(CLUSTER_SERVICES)
         listening = [
             connection.laddr
             for one in services
@@ -75,5 +82,12 @@ def test_the_command_starts_it_by_name_on_loopback_and_with_no_other(
         # Each its own port and that of its page.
         assert len(listening) == 2 * len(services)
         assert {address.ip for address in listening} <= set(LOOPBACK)
+        result = run_tests(
+            *("-q", "-k", "python_runs", "--lakebed-set", "spark_master=cluster"),
+            test_it=ON_CLUSTER.read_text(),
+        )
+        result.assert_outcomes(passed=1, deselected=_TESTS - 1)
+        # It was this one that they used, with a store beside it.
+        assert _services(lakebed) == {*CLUSTER_SERVICES, "s3"}
     finally:
         lakebed("down")

@@ -165,7 +165,8 @@ def _worker(number: int) -> Service:
         # A worker that finds no master waits longer between its questions than a master takes to start.
         waits_for=("spark-master",),
         ports={name: None, _WEB: None},
-        memory_mb=1100,
+        # With one executor that has run a pipeline.
+        memory_mb=800,
         jars=JARS,
         package_jars=spark_jars,
         heap_mb=192,
