@@ -40,8 +40,6 @@ SESSION_SETTINGS = {
     # One executor on each worker; a second session (a pipeline in a process of its own) finds room too.
     "spark.executor.cores": "1",
     "spark.cores.max": "2",
-    # A worker that comes back is used at once, not only when the next stage waits for it.
-    "spark.locality.wait": "0s",
 }
 """What a session on this cluster needs beside the model."""
 
