@@ -103,6 +103,8 @@ def test_an_unknown_override_is_refused() -> None:
         ("check_interval_seconds", 0),
         ("maven_mirror", "ftp://example.org"),
         ("spark_master", ""),
+        ("spark_master", "sc://127.0.0.1:15002"),
+        ("spark_master", "clusters"),
         ("ports", {"kafka": 0}),
         ("ports", {"kafka": 70000}),
         ("ports", {"kafka": "many"}),

@@ -21,7 +21,7 @@ from lakebed.provision.class_data import ensure_base_archive
 from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
-from lakebed.services import service_named
+from lakebed.services import service_named, services_named
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import StackConnection, end_stack, find_stack, open_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
@@ -106,6 +106,7 @@ def up(
     """Start services on their well-known ports and leave them running.
 
     Without SERVICE: all of them. With what each needs. A second `up` adds to a running stack.
+    `spark-cluster`, a Spark master with two workers, only where it is named.
     """
     settings = load_settings(
         {
@@ -124,7 +125,7 @@ def up(
     if chosen_images:
         raise click.UsageError("--image is for containers: give --runtime compose too")
     for name in services:
-        service_named(name)
+        services_named(name)
     connection = open_stack(settings, NAME_OF_UP, client=client_name(), well_known_ports=True)
     try:
         found = connection.start(services, settings, progress=RichProgress(), on_event=StateLines())
@@ -219,17 +220,19 @@ def env(runtime: str | None) -> None:
 @click.argument("services", nargs=-1, metavar="[SERVICE|spark]...")
 def prefetch(services: tuple[str, ...]) -> None:
     """Download all that services (and Spark) run from, so that later starts need no network."""
-    sets = [_jar_set(name) for name in services] if services else list(SETS)
+    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS)
     settings = load_settings()
     cache = cache_folder(settings.cache_folder)
     progress = RichProgress()
-    provide([name for name in sets if name], cache=cache, mirror=settings.maven_mirror, progress=progress)
+    provide(sets, cache=cache, mirror=settings.maven_mirror, progress=progress)
     ensure_base_archive(cache, progress.named)
     err.print(f"everything is in {cache}")
 
 
-def _jar_set(name: str) -> str | None:
-    return "spark" if name == "spark" else service_named(name).jars
+def _jar_sets(name: str) -> list[str]:
+    if name == "spark":
+        return ["spark"]
+    return [service.jars for service in services_named(name) if service.jars]
 
 
 def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int:

@@ -34,7 +34,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
-from lakebed.services import postgres, spark
+from lakebed.services import SERVICE_NAMES, postgres, spark, spark_cluster
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
 
@@ -109,8 +109,9 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
-    with figures.timed("start six services"):
-        addresses = Addresses.of(stack.start([], settings, on_event=StateLines()), settings)
+    services = (*SERVICE_NAMES, *spark_cluster.services_of(settings.spark_master))
+    with figures.timed(f"start {len(services)} services"):
+        addresses = Addresses.of(stack.start(services, settings, on_event=StateLines()), settings)
     for service in addresses:
         stack.connected(service)
     folder = Path(tempfile.mkdtemp(prefix="lakebed-demo-"))

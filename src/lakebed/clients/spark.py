@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -55,21 +56,27 @@ def spark_session_for(
             "this process already has one, with other jars, and Spark would hand that one out",
             "stop it first, or use the fixture spark_session everywhere",
         )
-    own_jars = sorted(Path(next(iter(pyspark.__path__)), "jars").glob("*.jar"))
+    spark_home = Path(next(iter(pyspark.__path__)))
+    own_jars = sorted((spark_home / "jars").glob("*.jar"))
     data = class_data_for("spark", [*jars, *own_jars], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
-    flags = [*JAVA_FLAGS, log_flag(folder), *trust_flags(ca_files, folder), *data.flags]
-    settings = session_settings(config, jars, folder, flags)
+    # The executors of a cluster on this machine read the same store.
+    trust = trust_flags(ca_files, folder)
+    flags = [*JAVA_FLAGS, log_flag(folder), *trust, *data.flags]
+    settings = session_settings(config, jars, folder, flags, trust)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)
     for name, value in settings.items():
         builder = builder.config(name, value)
     with _environment_for_submit(folder):
         session = builder.getOrCreate()
+    application = session.sparkContext.applicationId
     try:
         yield session
     finally:
         _end(session)
+        if config.master.startswith("local-cluster"):
+            _remove_work(spark_home / "work", application)
         adopt(data)
 
 
@@ -98,6 +105,16 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _remove_work(work: Path, application: str) -> None:
+    """Remove what the workers of `local-cluster[...]` have left in PySpark's own folder.
+
+    They have no setting for another one (Apache Spark, `LocalSparkCluster`).
+    """
+    shutil.rmtree(work / application, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others are at work there
+        work.rmdir()
 
 
 def _end(session: SparkSession) -> None:

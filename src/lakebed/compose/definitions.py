@@ -39,7 +39,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition("spark-master", "Spark standalone master", SPARK_MASTER),
     # Its worker needs the master, so this name brings both.
-    Definition("spark-worker", "Spark standalone worker", SPARK_WORKER, ("spark",)),
+    Definition("spark-worker", "Spark standalone worker", SPARK_WORKER, ("spark", "spark-cluster")),
 )
 
 DEFINITION_NAMES: tuple[str, ...] = tuple(definition.name for definition in DEFINITIONS)

@@ -36,6 +36,7 @@ from pydantic_settings import (
 )
 
 from lakebed.config.attach import Attach
+from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.secrets import is_secret_name, shown
 from lakebed.errors import SettingsInvalid
 
@@ -47,6 +48,8 @@ else:
 ENVIRONMENT_PREFIX = "LAKEBED_"
 
 # A variable with the prefix that is no setting: a short name for one.
+CLUSTER = "cluster"
+"""The setting `spark_master` for the Spark cluster of the stack."""
 _JSON_REMEDY = """write tables as JSON, such as '{"kafka": 19092}'"""
 _OTHER_VARIABLES = frozenset({"LAKEBED_CACHE"})
 
@@ -70,8 +73,8 @@ class Settings(BaseSettings):
         registry_username: with `registry_password`, whom alone the schema registry lets in (HTTP basic
             authentication); None for everybody.
         registry_password: never shown, and handed on in files that only this user can read.
-        spark_master: the Spark master of `spark_session`; every other part of the session's
-            configuration comes from `DeltaSparkConfig`.
+        spark_master: the Spark master of `spark_session`, or "cluster" for the stack's own cluster; every
+            other part of the session's configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
         stack: which servers tests use: "auto" for the kept ones (`lakebed up`, `pytest --lakebed-keep`) if
             there are any, "own" for those of the test run alone.
@@ -112,6 +115,13 @@ class Settings(BaseSettings):
             if not 1 <= port <= 65535:
                 raise ValueError(f"port of {service} is {port}; allowed: 1 to 65535")
         return ports
+
+    @field_validator("spark_master")
+    @classmethod
+    def _master_is_one(cls, master: str) -> str:
+        if master != CLUSTER:
+            DeltaSparkConfig(master=master)
+        return master
 
     @field_validator("registry_password")
     @classmethod

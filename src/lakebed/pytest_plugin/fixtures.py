@@ -20,7 +20,7 @@ from lakebed.pytest_plugin.hooks import (
     settings_of,
     take_turn,
 )
-from lakebed.services import postgres, spark
+from lakebed.services import postgres, spark, spark_cluster
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def iceberg_catalog(lakebed_stack: SessionStack) -> Catalog:
 def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> Iterator[SparkSession]:
     """A Spark session with Delta Lake (change data feed on) and Iceberg on the stack's S3 store.
 
-    When the selected tests need the Iceberg REST catalog, it is the session's catalog `iceberg`.
+    When the selected tests need the Iceberg REST catalog, it is the session's catalog `iceberg`. With the
+    setting `spark_master = "cluster"` its tasks run on the stack's own Spark cluster.
     """
     from lakebed.clients.spark import spark_session_for
     from lakebed.provision.progress import RichProgress
@@ -132,9 +133,8 @@ def spark_session(pytestconfig: pytest.Config, lakebed_stack: SessionStack) -> I
             [spark.JARS], cache=lakebed_stack.cache, mirror=settings.maven_mirror, progress=RichProgress()
         )
     jars = provisions.class_path(spark.JARS)
-    addresses = lakebed_stack.need("s3")
-    if "iceberg-rest" in pytestconfig.stash[SERVICES]:
-        addresses = lakebed_stack.need("iceberg-rest", "s3")
+    catalog = ("iceberg-rest",) if "iceberg-rest" in pytestconfig.stash[SERVICES] else ()
+    addresses = lakebed_stack.need(*catalog, "s3", *spark_cluster.services_of(settings.spark_master))
     more = {**addresses.spark_settings(), **settings.spark_config}
     lakebed_stack.promise("Spark session", spark.MEMORY_MB)
     config = addresses.delta_spark_config(settings.spark_master)

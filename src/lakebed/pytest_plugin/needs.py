@@ -11,7 +11,7 @@ import pytest
 
 from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.errors import LakebedError
-from lakebed.services import SERVICE_NAMES, service_named
+from lakebed.services import GROUPS, KNOWN_NAMES, services_named
 from lakebed.stack.plan import services_for
 
 SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
@@ -66,7 +66,7 @@ def services_needed(items: Iterable[pytest.Item], attached: Container[str] = ())
         check_marks(item)
         names.update(dict.fromkeys(asked_by(item)))
     # The order of a test's fixtures is pytest's own affair; the plan's is ours.
-    ordered = sorted(names, key=SERVICE_NAMES.index)
+    ordered = sorted(names, key=KNOWN_NAMES.index)
     return [service.name for service in services_for(ordered, attached)] if names else []
 
 
@@ -76,7 +76,7 @@ def asked_by(item: pytest.Item) -> list[str]:
     for fixture in getattr(item, "fixturenames", ()):
         asked += SERVICES_OF_FIXTURES.get(fixture, ())
     for mark in item.iter_markers("lakebed"):
-        asked += [service_named(name).name for name in mark.args]
+        asked += [service.name for name in mark.args for service in services_named(name)]
     if any(mark.kwargs.get(AVRO) for mark in item.iter_markers("debezium")):
         asked.append("schema-registry")
     return asked
@@ -108,12 +108,14 @@ def check_marks(item: pytest.Item) -> None:
 
 def _check_services(item: pytest.Item, mark: pytest.Mark) -> None:
     if mark.kwargs or not mark.args:
-        _refuse(item, "mark lakebed takes the names of services", "known services", SERVICE_NAMES)
+        _refuse(item, "mark lakebed takes the names of services", "known services", (*KNOWN_NAMES, *GROUPS))
     for name in mark.args:
         try:
-            service_named(name)
+            services_named(name)
         except LakebedError:
-            _refuse(item, f"mark lakebed with unknown service {name!r}", "known services", SERVICE_NAMES)
+            _refuse(
+                item, f"mark lakebed with unknown service {name!r}", "known services", (*KNOWN_NAMES, *GROUPS)
+            )
 
 
 def _refuse(item: pytest.Item, what: str, known: str, names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The services lakebed can start: one file each, and this one list."""
+"""The services lakebed can start: one file each, and these two lists."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from lakebed.services.kafka import KAFKA
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
+from lakebed.services.spark_cluster import SPARK_MASTER, SPARK_WORKERS
 
 SERVICES: tuple[Service, ...] = (POSTGRES, KAFKA, CONNECT, SCHEMA_REGISTRY, S3, ICEBERG_REST)
 
 SERVICE_NAMES: tuple[str, ...] = tuple(service.name for service in SERVICES)
+
+ON_REQUEST: tuple[Service, ...] = (SPARK_MASTER, *SPARK_WORKERS)
+"""Those that are started only where somebody names them, never as a part of all."""
+
+KNOWN_SERVICES: tuple[Service, ...] = (*SERVICES, *ON_REQUEST)
+
+KNOWN_NAMES: tuple[str, ...] = tuple(service.name for service in KNOWN_SERVICES)
+
+GROUPS: dict[str, tuple[str, ...]] = {"spark-cluster": tuple(service.name for service in ON_REQUEST)}
+"""By a name that stands for several services, theirs."""
 
 
 def service_named(name: str) -> Service:
@@ -22,14 +33,36 @@ def service_named(name: str) -> Service:
     Raises:
         UnknownService: listing the known names.
     """
-    for service in SERVICES:
+    for service in KNOWN_SERVICES:
         if name == service.name or name in service.other_names:
             return service
+    seen = f"that is a group of services: {', '.join(GROUPS[name])}" if name in GROUPS else ""
     raise UnknownService(
         f"find the service {name!r}",
-        "lakebed has no such service",
-        f"known services: {', '.join(SERVICE_NAMES)}",
+        seen or "lakebed has no such service",
+        f"known services: {', '.join((*KNOWN_NAMES, *GROUPS))}",
     )
 
 
-__all__ = ["SERVICES", "SERVICE_NAMES", "Place", "ResourceKind", "Service", "service_named"]
+def services_named(name: str) -> tuple[Service, ...]:
+    """Return the services of that name, of another name of theirs, or of that group ("spark-cluster").
+
+    Raises:
+        UnknownService: listing the known names.
+    """
+    return tuple(service_named(one) for one in GROUPS.get(name, (name,)))
+
+
+__all__ = [
+    "GROUPS",
+    "KNOWN_NAMES",
+    "KNOWN_SERVICES",
+    "ON_REQUEST",
+    "SERVICES",
+    "SERVICE_NAMES",
+    "Place",
+    "ResourceKind",
+    "Service",
+    "service_named",
+    "services_named",
+]

@@ -72,6 +72,11 @@ def no_things(place: Place) -> list[tuple[str, str]]:
     return []
 
 
+def no_jars() -> tuple[Path, ...]:
+    """Return no jars: the `package_jars` of a service that has none."""
+    return ()
+
+
 def no_environment(place: Place) -> dict[str, str]:
     """Return no variables: the `environment` of a service that needs none."""
     return {}
@@ -113,6 +118,7 @@ class Service:
             one its clients use.
         memory_mb: resident memory to reckon with, in MB (measured, see docs/services.md).
         jars: the set of locked files it runs from, or None.
+        package_jars: jars of a Python package that it runs from as well; raises where that is not installed.
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
         environment: variables added to the process's environment.
@@ -139,6 +145,7 @@ class Service:
     needs: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     jars: str | None = None
+    package_jars: Callable[[], tuple[Path, ...]] = no_jars
     heap_mb: int | None = None
     environment: Callable[[Place], dict[str, str]] = no_environment
     prepare: Callable[[Place], None] = nothing
@@ -165,6 +172,7 @@ __all__ = [
     "Service",
     "no_environment",
     "no_files",
+    "no_jars",
     "no_things",
     "nothing",
 ]

@@ -6,6 +6,7 @@ and nothing of the model is changed but `spark.jars.packages`, which is served f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +37,11 @@ _ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionEx
 
 
 def session_settings(
-    config: DeltaSparkConfig, jars: Sequence[Path], folder: Path, java_flags: Sequence[str]
+    config: DeltaSparkConfig,
+    jars: Sequence[Path],
+    folder: Path,
+    java_flags: Sequence[str],
+    executor_flags: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the whole configuration of a session: the model's, then what this runtime adds.
 
@@ -45,16 +50,21 @@ def session_settings(
         jars: Delta, Iceberg, Hadoop's S3A and Kafka's source, from the cache.
         folder: for the warehouse and temporary files.
         java_flags: for the driver's JVM.
+        executor_flags: for the JVMs of executors, where they are others than the driver's.
     """
     contract = config.to_spark_config()
     # No Ivy at test time: the locked jars are on the class path instead.
     del contract["spark.jars.packages"]
     class_path = ":".join(str(jar) for jar in jars)
-    local = config.master.startswith("local")
+    # A local session's one executor is its driver. Others get the jars from the driver.
+    for_executors = {}
+    if not _is_one_process(config.master):
+        for_executors["spark.jars"] = ",".join(map(str, jars))
+        if executor_flags:
+            for_executors["spark.executor.extraJavaOptions"] = " ".join(map(_quoted, executor_flags))
     added = {
-        "spark.driver.extraClassPath" if local else "spark.jars": class_path
-        if local
-        else class_path.replace(":", ","),
+        "spark.driver.extraClassPath": class_path,
+        **for_executors,
         "spark.driver.extraJavaOptions": " ".join(map(_quoted, (*java_flags, f"-Djava.io.tmpdir={folder}"))),
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
@@ -85,6 +95,10 @@ def session_settings(
     if "spark.jars.packages" in config.extra_config:
         settings["spark.jars.packages"] = config.extra_config["spark.jars.packages"]
     return settings
+
+
+def _is_one_process(master: str) -> bool:
+    return re.fullmatch(r"local(\[.*\])?", master) is not None
 
 
 def _quoted(flag: str) -> str:

@@ -11,8 +11,8 @@ from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.config.registry import SchemaRegistryConfig
-from lakebed.config.settings import Settings
-from lakebed.services import postgres, spark
+from lakebed.config.settings import CLUSTER, Settings
+from lakebed.services import postgres, spark, spark_cluster
 from lakebed.services.endpoints import Endpoints
 from lakebed.services.schema_registry import converter_settings
 
@@ -56,6 +56,11 @@ class Addresses(Endpoints):
         """The S3 store's address."""
         return self.s3.endpoint
 
+    @property
+    def spark_master_url(self) -> str:
+        """The address of the Spark cluster's master, as sessions want it."""
+        return spark_cluster.master_url(self.ports["spark-master"]["spark-master"])
+
     def iceberg_catalog_config(self) -> IcebergCatalogConfig:
         """Return the model for this stack's catalog and S3 store."""
         store = self.s3
@@ -89,10 +94,18 @@ class Addresses(Endpoints):
         return SchemaRegistryConfig(url=self.schema_registry_url, username=username, password=password)
 
     def delta_spark_config(self, master: str) -> DeltaSparkConfig:
-        """Return the model for Spark on this stack's S3 store."""
+        """Return the model for Spark on this stack's S3 store.
+
+        Args:
+            master: its URL, or "cluster" for the cluster of the stack.
+        """
         store = self.s3
+        more: Mapping[str, str] = {}
+        if master == CLUSTER:
+            master, more = self.spark_master_url, spark_cluster.SESSION_SETTINGS
         return DeltaSparkConfig(
             master=master,
+            extra_config=dict(more),
             s3_endpoint=store.endpoint,
             s3_access_key=store.access_key.get_secret_value(),
             s3_secret_key=store.secret_key.get_secret_value(),
@@ -181,6 +194,8 @@ class Addresses(Endpoints):
                 variables["SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO"] = ":".join(self.schema_registry.basic)
         if "iceberg-rest" in self:
             variables["ICEBERG_CATALOG_URI"] = self.iceberg_catalog_uri
+        if "spark-master" in self:
+            variables["SPARK_MASTER_URL"] = self.spark_master_url
         if "s3" in self:
             store = self.s3
             access_key, secret_key = store.access_key.get_secret_value(), store.secret_key.get_secret_value()

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from lakebed.errors import PortTaken, SettingsInvalid
-from lakebed.services import SERVICE_NAMES, Service
+from lakebed.services import KNOWN_NAMES, Service
 from lakebed.services.definition import LOOPBACK
 from lakebed.stack.folders import NAME_OF_UP, StackFolder
 from lakebed.stack.process import ProcessIdentity
@@ -38,12 +38,12 @@ def choose_ports(
         SettingsInvalid: a chosen port is for a service that does not exist.
         PortTaken: naming each fixed port that is held, its service, and the process that holds it.
     """
-    unknown = sorted(set(chosen) - set(SERVICE_NAMES))
+    unknown = sorted(set(chosen) - set(KNOWN_NAMES))
     if unknown:
         raise SettingsInvalid(
             "choose the ports of the services",
             f"the setting ports names {', '.join(unknown)}",
-            f"known services: {', '.join(SERVICE_NAMES)}",
+            f"known services: {', '.join(KNOWN_NAMES)}",
         )
     fixed: list[tuple[Service, int]] = []
     for service in services:

@@ -16,7 +16,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
-from lakebed.services import SERVICES, Place, Service, service_named
+from lakebed.services import KNOWN_SERVICES, Place, Service, service_named
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
@@ -65,7 +65,7 @@ class Stack:
         self._ports: PortsByService = {}
         self._class_data: dict[str, ClassData] = {}
         self._starts: dict[str, Future[None]] = {}
-        self._pool = ThreadPoolExecutor(max_workers=len(SERVICES), thread_name_prefix="start")
+        self._pool = ThreadPoolExecutor(max_workers=len(KNOWN_SERVICES), thread_name_prefix="start")
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -184,7 +184,7 @@ class Stack:
         """
         self._ports = self.folder.recorded_ports()
         recorded = self.folder.recorded_processes()
-        known = [service for service in SERVICES if service.name in self._ports]
+        known = [service for service in KNOWN_SERVICES if service.name in self._ports]
         for service in known:
             if self.folder.progress(service.name) is not Progress.COMPLETE and service.name in recorded:
                 end_process(recorded.pop(service.name), signal.SIGKILL, STOP_PATIENCE_SECONDS)
@@ -215,6 +215,7 @@ class Stack:
                 software = readable_software(software, folder)
         elif service.jars:
             class_path = tuple(provisions.class_path(service.jars))
+        class_path += service.package_jars()
         java: tuple[str, ...] = ()
         if service.heap_mb is not None:
             java = self._java(service, folder, class_path or _entry_jars(software))
