@@ -10,7 +10,7 @@ import pytest
 
 from lakebed.config.settings import Settings
 from lakebed.pytest_plugin.needs import CONNECTOR_FIELDS, MARKS
-from lakebed.services import SERVICE_NAMES
+from lakebed.services import GROUPS, KNOWN_NAMES
 
 # Writes what the session was like when it is over.
 _REPORTING = """
@@ -92,7 +92,7 @@ def test_only_what_the_tests_need_is_started(pytester: pytest.Pytester, run_test
 @pytest.mark.parametrize(
     ("mark", "known"),
     [
-        ("lakebed('mysql')", f"known services: {', '.join(SERVICE_NAMES)}"),
+        ("lakebed('mysql')", f"known services: {', '.join((*KNOWN_NAMES, *GROUPS))}"),
         ("debezium(no_such_field=1)", f"known fields: {', '.join(CONNECTOR_FIELDS)}"),
         ("lakebed_x", f"known marks: {', '.join(MARKS)}"),
     ],
