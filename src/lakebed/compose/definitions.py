@@ -10,6 +10,7 @@ from lakebed.errors import UnknownService
 from lakebed.services import SERVICES
 from lakebed.services.container import Container
 from lakebed.services.spark_containers import SPARK_MASTER, SPARK_WORKER
+from lakebed.stack.plan import needed_first
 
 T = TypeVar("T")
 
@@ -73,17 +74,7 @@ def definitions_for(names: Iterable[str]) -> list[Definition]:
         UnknownService: for a name that has no definition.
     """
     asked = [definition_named(name) for name in names] or list(DEFINITIONS)
-    ordered: list[Definition] = []
-
-    def add(definition: Definition) -> None:
-        for needed in definition.container.needs:
-            add(definition_named(needed))
-        if definition not in ordered:
-            ordered.append(definition)
-
-    for definition in asked:
-        add(definition)
-    return ordered
+    return needed_first(asked, lambda one: [definition_named(name) for name in one.container.needs])
 
 
 def values_for(names: Iterable[str], values: Mapping[str, T]) -> dict[str, T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from lakebed.compose.addresses import HostAddress, host_addresses
@@ -14,8 +14,8 @@ from lakebed.compose.render import Document, Options, render
 from lakebed.compose.starting import OnEvent, OnPull, start_services
 from lakebed.compose.text import compose_text
 from lakebed.config.settings import Settings
-from lakebed.errors import PortTaken, SettingsInvalid, StackFailed
-from lakebed.stack.ports import holder_of, is_free
+from lakebed.errors import SettingsInvalid, StackFailed
+from lakebed.stack.ports import refuse_taken
 
 
 def open_project() -> Project:
@@ -47,7 +47,9 @@ def up(
     project = open_project()
     there = {container.service for container in project.containers()}
     wanted = {name: address for name, address in host_addresses(document).items() if name not in there}
-    _refuse_taken(wanted)
+    refuse_taken(
+        "publish the ports of the services", ((name, address.port) for name, address in wanted.items())
+    )
     start_services(project, compose_text(document), services, on_event=on_event, on_pull=on_pull)
     # Not those of the file: what ran before has kept its ports.
     return published_addresses(project.containers())
@@ -78,24 +80,6 @@ def addresses(project: Project) -> dict[str, HostAddress]:
             "start one with `lakebed up --runtime compose`",
         )
     return found
-
-
-def _refuse_taken(addresses: Mapping[str, HostAddress]) -> None:
-    """Raise PortTaken for every port that is held."""
-    problems: list[str] = []
-    remedies: dict[str, None] = {}
-    for name, address in addresses.items():
-        if not is_free(address.port):
-            holder = holder_of(address.port)
-            problems.append(f"port {address.port} ({name}) is held by {holder.seen}")
-            remedies[holder.remedy] = None
-    if problems:
-        remedies["give the service another port (`lakebed up --port SERVICE=NUMBER`)"] = None
-        raise PortTaken(
-            "publish the ports of the services",
-            "; ".join(problems),
-            f"{', or '.join(remedies)}; nothing was started",
-        )
 
 
 def down(project: Project) -> bool:

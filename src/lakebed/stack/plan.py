@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
+from typing import TypeVar
 
 from lakebed.services import SERVICES, Service, service_named, services_named
+
+T = TypeVar("T")
 
 
 def services_for(names: Iterable[str], attached: Container[str] = ()) -> list[Service]:
@@ -19,14 +22,23 @@ def services_for(names: Iterable[str], attached: Container[str] = ()) -> list[Se
         UnknownService: for a name lakebed does not have.
     """
     asked = [service for name in names for service in services_named(name)] or list(SERVICES)
-    ordered: list[Service] = []
 
-    def add(service: Service) -> None:
-        for needed in () if service.name in attached else service.needs:
-            add(service_named(needed))
-        if service not in ordered:
-            ordered.append(service)
+    def needs(service: Service) -> list[Service]:
+        return [] if service.name in attached else [service_named(name) for name in service.needs]
 
-    for service in asked:
-        add(service)
+    return needed_first(asked, needs)
+
+
+def needed_first(asked: Iterable[T], needs: Callable[[T], Iterable[T]]) -> list[T]:
+    """Return what is asked for and all that it needs, directly or not, each once and needed ones first."""
+    ordered: list[T] = []
+
+    def add(one: T) -> None:
+        for needed in needs(one):
+            add(needed)
+        if one not in ordered:
+            ordered.append(one)
+
+    for one in asked:
+        add(one)
     return ordered

@@ -45,13 +45,13 @@ def choose_ports(
             f"the setting ports names {', '.join(unknown)}",
             f"known services: {', '.join(KNOWN_NAMES)}",
         )
-    fixed: list[tuple[Service, int]] = []
+    fixed: list[tuple[str, int]] = []
     for service in services:
         number = chosen.get(service.name, service.ports[service.main_port] if well_known else None)
         if number is not None:
-            fixed.append((service, number))
-    _refuse_taken(fixed)
-    numbers = {service.name: number for service, number in fixed}
+            fixed.append((service.name, number))
+    refuse_taken("choose the ports of the services", fixed)
+    numbers = dict(fixed)
     used = set(taken) | set(numbers.values())
     result: PortsByService = {}
     with contextlib.ExitStack() as held:
@@ -155,22 +155,31 @@ def _way_to_end(stack: Path, supervisor: ProcessIdentity) -> str:
     return f"end that stack with `LAKEBED_DATA_FOLDER={shlex.quote(str(stack.parent))} lakebed down`"
 
 
-def _refuse_taken(fixed: Iterable[tuple[Service, int]]) -> None:
+def refuse_taken(attempted: str, asked: Iterable[tuple[str, int]]) -> None:
+    """Refuse ports that another process holds, or that two services ask for.
+
+    Args:
+        attempted: what they are for.
+        asked: names of services, and the port of each.
+
+    Raises:
+        PortTaken: naming each of them, its service, and the process that holds it.
+    """
     seen: dict[int, str] = {}
     problems: list[str] = []
     remedies: dict[str, None] = {}
-    for service, number in fixed:
+    for service, number in asked:
         if number in seen:
-            problems.append(f"port {number} is asked for by both {seen[number]} and {service.name}")
+            problems.append(f"port {number} is asked for by both {seen[number]} and {service}")
         elif not is_free(number):
             holder = holder_of(number)
-            problems.append(f"port {number} ({service.name}) is held by {holder.seen}")
+            problems.append(f"port {number} ({service}) is held by {holder.seen}")
             remedies[holder.remedy] = None
-        seen[number] = service.name
+        seen[number] = service
     if problems:
         remedies["give the service another port (`lakebed up --port SERVICE=NUMBER`)"] = None
         raise PortTaken(
-            "choose the ports of the services",
+            attempted,
             "; ".join(problems),
             f"{', or '.join(remedies)}; nothing was started",
         )
