@@ -269,8 +269,8 @@ def _has(query: str) -> Callable[[Place, str], bool]:
     return exists
 
 
-def _has_in_database(query: str) -> Callable[[Place, str], bool]:
-    """Return the `exists` of what is called "database/name"."""
+def _has_in_database(ask: Callable[[Connection, str], bool]) -> Callable[[Place, str], bool]:
+    """Return the `exists` of what is called "database/name": `ask` is asked in the database, for the name."""
 
     def exists(place: Place, name: str) -> bool:
         server = place.endpoints.postgres
@@ -278,18 +278,17 @@ def _has_in_database(query: str) -> Callable[[Place, str], bool]:
         if database not in administer(server, lambda connection: _names(connection, _DATABASES)):
             return False
         with connect(server, database) as connection:
-            return own_name in _names(connection, query)
+            return ask(connection, own_name)
 
     return exists
 
 
-def _has_table(place: Place, name: str) -> bool:
-    server = place.endpoints.postgres
-    database, _, own_name = name.partition("/")
-    if database not in administer(server, lambda connection: _names(connection, _DATABASES)):
-        return False
-    with connect(server, database) as connection:
-        return connection.execute(_TABLE, [own_name]).fetchone() is not None
+def _listed_by(query: str) -> Callable[[Connection, str], bool]:
+    return lambda connection, name: name in _names(connection, query)
+
+
+def _is_table(connection: Connection, name: str) -> bool:
+    return connection.execute(_TABLE, [name]).fetchone() is not None
 
 
 RESOURCES = (
@@ -305,9 +304,14 @@ RESOURCES = (
         "publication",
         _remove_publication,
         _in_databases(_PUBLICATIONS),
-        exists=_has_in_database(_PUBLICATIONS),
+        exists=_has_in_database(_listed_by(_PUBLICATIONS)),
     ),
-    ResourceKind("schema", _remove_schema, _in_databases(_SCHEMAS), exists=_has_in_database(_SCHEMAS)),
-    ResourceKind("table", _remove_table, _in_databases(_TABLES), exists=_has_table),
+    ResourceKind(
+        "schema",
+        _remove_schema,
+        _in_databases(_SCHEMAS),
+        exists=_has_in_database(_listed_by(_SCHEMAS)),
+    ),
+    ResourceKind("table", _remove_table, _in_databases(_TABLES), exists=_has_in_database(_is_table)),
     ResourceKind("role", _remove_role, _in_cluster(_ROLES, own=(USER,)), exists=_has(_ROLES)),
 )

@@ -132,7 +132,7 @@ class Addresses(Endpoints):
             "database_hostname": server.host_from_connect or server.host,
             "database_port": server.port_from_connect or server.port,
             "database_user": server.user,
-            "database_password": "" if server.password is None else server.password.get_secret_value(),
+            "database_password": server.told_password,
         }
         extra = {**self._debezium_extra(), **fields.pop("extra_config", {})}
         return DebeziumConnectorConfig(name=name, **{**of_server, **fields, "extra_config": extra})
@@ -181,7 +181,7 @@ class Addresses(Endpoints):
                 "POSTGRES_HOST": server.host,
                 "POSTGRES_PORT": str(server.port),
                 "POSTGRES_USER": server.user,
-                "POSTGRES_PASSWORD": "" if server.password is None else server.password.get_secret_value(),
+                "POSTGRES_PASSWORD": server.told_password,
                 "POSTGRES_DB": server.database if "postgres" in self.attached else postgres.DATABASE,
             }
         if "kafka" in self:

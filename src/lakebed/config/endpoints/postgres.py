@@ -70,6 +70,11 @@ class PostgresEndpoint(Endpoint):
         """Host and port."""
         return f"{self.host}:{self.port}"
 
+    @property
+    def told_password(self) -> str:
+        """The password, for clients that must be told one: empty where the server asks for none."""
+        return "" if self.password is None else self.password.get_secret_value()
+
     def servers(self) -> list[tuple[str, int]]:
         """Return host and port."""
         return [(self.host, self.port)]
