@@ -17,6 +17,7 @@ from lakebed.provision.class_data import adopt, class_data_for
 from lakebed.provision.java import java_home
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.spark import JAVA_FLAGS, LOGGERS, session_settings
+from lakebed.services.spark_cluster import spark_home, spark_jars
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -47,7 +48,6 @@ def spark_session_for(
     Raises:
         StackFailed: this process already has a Spark session, which would ignore these settings.
     """
-    import pyspark
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() is not None:
@@ -56,9 +56,7 @@ def spark_session_for(
             "this process already has one, with other jars, and Spark would hand that one out",
             "stop it first, or use the fixture spark_session everywhere",
         )
-    spark_home = Path(next(iter(pyspark.__path__)))
-    own_jars = sorted((spark_home / "jars").glob("*.jar"))
-    data = class_data_for("spark", [*jars, *own_jars], cache, folder)
+    data = class_data_for("spark", [*jars, *spark_jars()], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
     # The executors of a cluster on this machine read the same store.
     trust = trust_flags(ca_files, folder)
@@ -76,7 +74,7 @@ def spark_session_for(
     finally:
         _end(session)
         if config.master.startswith("local-cluster"):
-            _remove_work(spark_home / "work", application)
+            _remove_work(spark_home() / "work", application)
         adopt(data)
 
 
