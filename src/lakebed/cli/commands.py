@@ -11,7 +11,7 @@ import click
 
 from lakebed import __version__
 from lakebed.cli import compose_runtime
-from lakebed.cli.compose import compose, images, ports
+from lakebed.cli.compose import compose, image_option, port_option
 from lakebed.cli.doctor import doctor
 from lakebed.cli.output import StateLines, err, out, services_table
 from lakebed.config.settings import Settings, load_settings
@@ -75,9 +75,7 @@ def lakebed() -> None:
 
 @lakebed.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
-@click.option(
-    "--port", "chosen_ports", multiple=True, metavar="SERVICE=NUMBER", callback=ports, help="Another port."
-)
+@port_option("Another port.")
 @click.option("--memory-mb", type=int, help="How much memory the servers may use together; native only.")
 @click.option(
     "--attach",
@@ -86,14 +84,7 @@ def lakebed() -> None:
     callback=_attach,
     help="Use a server that somebody else runs; see docs/attach.md; native only.",
 )
-@click.option(
-    "--image",
-    "chosen_images",
-    multiple=True,
-    metavar="SERVICE=IMAGE",
-    callback=images,
-    help="Another image; Compose only.",
-)
+@image_option("Another image; Compose only.")
 @compose_runtime.option
 def up(
     services: tuple[str, ...],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,8 +15,10 @@ from lakebed.compose.render import Options, render
 from lakebed.compose.text import compose_text
 from lakebed.config.settings import load_settings
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-def images(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+
+def _images(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Read the values of `--image`: by service name, the image."""
     found: dict[str, str] = {}
     for value in values:
@@ -25,7 +29,7 @@ def images(context: click.Context, parameter: click.Parameter, values: tuple[str
     return found
 
 
-def ports(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
     """Read the values of `--port`: by service name, the number."""
     found: dict[str, int] = {}
     for value in values:
@@ -36,6 +40,20 @@ def ports(context: click.Context, parameter: click.Parameter, values: tuple[str,
     return found
 
 
+def port_option(help_text: str) -> Decorator:
+    """Return the option `--port SERVICE=NUMBER`, as the argument `chosen_ports`."""
+    return _repeated("--port", "chosen_ports", "SERVICE=NUMBER", _ports, help_text)
+
+
+def image_option(help_text: str) -> Decorator:
+    """Return the option `--image SERVICE=IMAGE`, as the argument `chosen_images`."""
+    return _repeated("--image", "chosen_images", "SERVICE=IMAGE", _images, help_text)
+
+
+def _repeated(option: str, argument: str, form: str, read: Callable[..., Any], help_text: str) -> Decorator:
+    return click.option(option, argument, multiple=True, metavar=form, callback=read, help=help_text)
+
+
 @click.group()
 def compose() -> None:
     """The services as a Docker Compose file."""
@@ -43,22 +61,8 @@ def compose() -> None:
 
 @compose.command(name="render")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
-@click.option(
-    "--port",
-    "chosen_ports",
-    multiple=True,
-    metavar="SERVICE=NUMBER",
-    callback=ports,
-    help="Another port on the host.",
-)
-@click.option(
-    "--image",
-    "chosen_images",
-    multiple=True,
-    metavar="SERVICE=IMAGE",
-    callback=images,
-    help="Another image.",
-)
+@port_option("Another port on the host.")
+@image_option("Another image.")
 @click.option(
     "--profile",
     "profiles",
