@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 TEMPORARY = Path("/tmp")
-# What lakebed, its tests and its servers make in the folder for temporary files.
-PREFIXES = ("lakebed-", "lb-", "seaweedfs-")
+# What the tests and SeaweedFS make there whatever TMPDIR says: they need short paths.
+PREFIXES = ("lb-", "seaweedfs-")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -47,7 +47,7 @@ class Round:
 
 
 def temporary_files() -> set[Path]:
-    """Return what looks like ours in the folder for temporary files."""
+    """Return what looks like ours in the folder that all share."""
     return {path for path in TEMPORARY.iterdir() if path.name.startswith(PREFIXES)}
 
 
@@ -85,6 +85,9 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         folder.chmod(0o711)
         report = folder / "report.xml"
         data = folder / "stacks"
+        # Of the round alone, so that what others do meanwhile is not taken for something left behind.
+        temporary = folder / "tmp"
+        temporary.mkdir()
         command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "--dist", "loadgroup"]
         command += [
             "-p",
@@ -101,12 +104,18 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "LAKEBED_DATA_FOLDER": str(data), "LAKEBED_STACK": "own"},
+                env={
+                    **os.environ,
+                    "LAKEBED_DATA_FOLDER": str(data),
+                    "LAKEBED_STACK": "own",
+                    "TMPDIR": str(temporary),
+                },
             )
         seconds = time.monotonic() - started
         tests, failed = result_of(report)
         new = temporary_files() - before
-        left = [str(path) for path in sorted(new)] + processes_in({folder, *new})
+        left = [str(path) for path in [*sorted(new), *sorted(temporary.iterdir())]]
+        left += processes_in({folder, *new})
         left += [str(path) for path in sorted(data.iterdir())] if data.exists() else []
         result = Round(seed, tests, failed, left, seconds)
         if not result.is_clean:

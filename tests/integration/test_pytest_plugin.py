@@ -170,10 +170,10 @@ def test_the_workers_of_one_run_share_one_stack(
 
 
 @pytest.mark.parametrize(
-    ("distribution", "workers"), [("loadgroup", {"gw0"}), ("each", {"gw0", "gw1"})], ids=["loadgroup", "each"]
+    ("distribution", "workers"), [("loadgroup", 1), ("each", 2)], ids=["loadgroup", "each"]
 )
 def test_the_tests_of_spark_run_in_one_worker(
-    pytester: pytest.Pytester, run_tests: Any, distribution: str, workers: set[str]
+    pytester: pytest.Pytester, run_tests: Any, distribution: str, workers: int
 ) -> None:
     tests = """
         import os
@@ -199,5 +199,6 @@ def test_the_tests_of_spark_run_in_one_worker(
         def test_without(number): ...
     """
     result = run_tests("-n", "2", "--dist", distribution, test_inner=tests)
-    result.assert_outcomes(passed=12 * len(workers))
-    assert {file.name for file in pytester.path.glob("gw*")} == workers
+    result.assert_outcomes(passed=(12 if distribution == "loadgroup" else 24))
+    # Which of the two gets the group depends on which is there first.
+    assert len(list(pytester.path.glob("gw*"))) == workers
