@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,12 @@ def test_iceberg_is_written_by_executors_and_read_by_pyiceberg(
     found = iceberg_catalog.load_table(f"{iceberg_namespace}.numbers").scan().to_arrow()
     assert sorted(found.column("id").to_pylist()) == list(range(1000))
     assert both.table(table).where("half = 1.5").collect()[0].id == 3
+
+
+def test_rows_that_executors_compute_are_compared(both: SparkSession) -> None:
+    frame = both.range(0, 1000, 1, 8).selectExpr("id", "CAST(id / 4 AS decimal(10, 2)) AS price")
+    expected = [{"id": number, "price": Decimal(number) / 4} for number in range(1000)]
+    assert_same_rows(expected, frame, "id")
 
 
 def test_python_runs_in_processes_of_the_executors(both: SparkSession) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lakebed.errors import RowsUnreadable
+from lakebed.services.definition import LOOPBACK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +38,7 @@ def read(frame: DataFrame) -> pa.RecordBatchReader:
 
     session = frame.sparkSession
     master = str(session.sparkContext.master)
-    if not master.startswith("local"):
+    if not _is_of_this_machine(master):
         raise RowsUnreadable(
             "read a Spark DataFrame",
             f"its executors at {master} cannot write into this machine's folders",
@@ -59,6 +60,11 @@ def read(frame: DataFrame) -> pa.RecordBatchReader:
                 yield batch.cast(schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _is_of_this_machine(master: str) -> bool:
+    """Whether the executors have the driver's folders: threads, `local-cluster`, or a cluster on loopback."""
+    return master.startswith(("local", f"spark://{LOOPBACK}:", "spark://localhost:"))
 
 
 @contextmanager
