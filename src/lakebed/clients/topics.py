@@ -11,8 +11,14 @@ from lakebed.services.topics import REQUEST_SECONDS, delete_topics, topics_with_
 from lakebed.waiting import wait_until
 
 
-def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replication_factor: int = 1) -> None:
+def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replication_factor: int = -1) -> None:
     """Create a topic and return when the cluster lists it with a leader for every partition.
+
+    Args:
+        admin: of the cluster.
+        name: of the topic.
+        partitions: how many.
+        replication_factor: how many replicas; -1 for as many as the cluster's own default says (KIP-464).
 
     Raises:
         StackFailed: Kafka refused, with its reason.

@@ -132,6 +132,10 @@ class Service:
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
         container: what it is in a Compose file, or None where it cannot be in one.
+        started_with: the other servers of its cluster: whoever asks for it gets them too, and they end at
+            the same time.
+        same_program_as: the service whose program it runs too, on the same class path: both use one
+            class-data archive.
         things_elsewhere: what it makes itself in services that it needs, each a kind and a name; removed
             after its end where somebody else runs those.
     """
@@ -157,6 +161,8 @@ class Service:
     resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
     container: Container | None = None
+    started_with: tuple[str, ...] = ()
+    same_program_as: str | None = None
     things_elsewhere: Callable[[Place], list[tuple[str, str]]] = no_things
 
     @property

@@ -109,6 +109,8 @@ class Stack:
                     f"it runs on port {self._ports[name][service_named(name).main_port]}",
                     "`lakebed down` first; nothing was changed",
                 )
+        for service in missing:
+            self._refuse_to_grow(service)
         taken = [port for ports in self._ports.values() for port in ports.values()]
         ports = choose_ports(
             [service for service in missing if service.name not in self._ports],
@@ -120,6 +122,17 @@ class Stack:
         if missing:
             check_disk(self.folder.path, self.settings.free_disk_mb)
         return ports
+
+    def _refuse_to_grow(self, service: Service) -> None:
+        """Refuse another server for a cluster that is there: the others would not know of it."""
+        others = [name for name in service.started_with if name in self._ports]
+        if service.name not in self._ports and others:
+            raise StackFailed(
+                f"start {service.name} beside {', '.join(others)}",
+                "this stack has been started without it, and a cluster keeps its size",
+                "`lakebed down` for a new stack, or the setting stack = own for tests; several from the"
+                " beginning come with the settings kafka_brokers and connect_workers; nothing was started",
+            )
 
     def check_memory(self, asked: Mapping[str, int]) -> None:
         """Refuse what needs more memory than there is, what has been promised before being counted in.
@@ -233,7 +246,7 @@ class Stack:
         )
 
     def _java(self, service: Service, folder: Path, class_path: Sequence[Path]) -> tuple[str, ...]:
-        data = class_data_for(service.name, list(class_path), self._cache, folder)
+        data = class_data_for(service.same_program_as or service.name, list(class_path), self._cache, folder)
         self._class_data[service.name] = data
         temporary = folder / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -278,7 +291,11 @@ class Stack:
         failures: list[LakebedError] = []
         while left:
             needed = {name for running in left.values() for name in running.service.needs}
-            last = {name: running for name, running in left.items() if name not in needed}
+            last = {
+                name: running
+                for name, running in left.items()
+                if not needed.intersection((name, *running.service.started_with))
+            }
             with ThreadPoolExecutor(max_workers=len(last)) as pool:
                 ends = {name: pool.submit(running.stop, reason) for name, running in last.items()}
             for name, end in ends.items():
