@@ -32,7 +32,8 @@ def _group(place: Place) -> dict[str, object]:
     if not any(name in place.stack_ports for name in WORKERS[1:]):
         return {"group.id": f"{storage}-{uuid.uuid4().hex[:8]}"}
     # The shortest session that a broker allows unless it is told otherwise (`group.min.session.timeout.ms`).
-    return {"group.id": storage, "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+    sooner = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+    return {"group.id": storage, **({} if "kafka" in place.attached else sooner)}
 
 
 def worker_properties(place: Place, name: str = "connect") -> dict[str, object]:
