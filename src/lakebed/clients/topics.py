@@ -43,7 +43,7 @@ def create_topic(admin: AdminClient, name: str, *, partitions: int = 1, replicat
         )
 
     wait_until(
-        lambda: all_brokers_say(admin, has_leaders),
+        lambda: all_brokers_say(admin, has_leaders, name),
         f"topic {name!r} to have leaders",
         deadline_seconds=REQUEST_SECONDS,
     )
