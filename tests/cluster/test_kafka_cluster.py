@@ -97,7 +97,7 @@ def test_a_running_stack_does_not_grow(stacks: Path) -> None:
         stack.start(["connect"], one)
         before = {entry["service"]: entry["pid"] for entry in stack.status()["services"]}
         three = load_settings({"data_folder": stacks, "kafka_brokers": 3})
-        with pytest.raises(StackFailed, match=r"start kafka-2 beside kafka: .* a cluster keeps its size"):
+        with pytest.raises(StackFailed, match=r"start kafka-2 beside kafka\n.* a cluster keeps its size"):
             stack.start(["kafka"], three)
         with pytest.raises(StackFailed, match="start kafka-2 beside kafka"):
             stack.start(["kafka-cluster"], one)
@@ -153,6 +153,7 @@ def test_the_command_starts_them_by_name_on_loopback(
         # Brokers have a second one, for the quorum.
         assert len(listening) == 2 * len(BROKERS) + len(WORKERS)
         assert {address.ip for address in listening} <= set(LOOPBACK)
-        assert "kafka" in lakebed("logs", "connect-2").lower()
+        # Fails for one that was not started.
+        lakebed("logs", "connect-2")
     finally:
         lakebed("down")
