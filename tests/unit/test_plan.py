@@ -15,7 +15,7 @@ from lakebed.services import (
     Service,
     service_named,
 )
-from lakebed.stack.plan import asked_for, services_for
+from lakebed.stack.plan import asked_for, services_for, to_end_first
 
 
 def names(*asked: str) -> list[str]:
@@ -118,3 +118,28 @@ def test_no_server_is_started_beside_those_of_somebody_else(name: str, attach: d
     (service, address), *_ = attach.items()
     with pytest.raises(IsAttached, match=f"{service} is attached at {address}"):
         asked_for([name], load_settings({"attach": attach}))
+
+
+def ends_of(*names: str) -> list[list[str]]:
+    """The services in the order in which they are ended, those at the same time together."""
+    left = [service_named(name) for name in names]
+    ends = []
+    while left:
+        first = to_end_first(left)
+        assert first
+        ends.append(first)
+        left = [service for service in left if service.name not in first]
+    return ends
+
+
+def test_what_others_need_ends_after_them() -> None:
+    assert ends_of("postgres", "kafka", "connect") == [["postgres", "connect"], ["kafka"]]
+    assert ends_of(*GROUPS["spark-cluster"]) == [["spark-worker-1", "spark-worker-2"], ["spark-master"]]
+
+
+def test_a_cluster_ends_as_one() -> None:
+    assert ends_of(*KAFKA_3, *CONNECT_3) == [CONNECT_3, KAFKA_3]
+    # The first broker was never started, or has ended.
+    assert ends_of("kafka-2", "kafka-3", "connect-2") == [["connect-2"], ["kafka-2", "kafka-3"]]
+    ends = ends_of(*(service.name for service in KNOWN_SERVICES))
+    assert sum(map(len, ends)) == len(KNOWN_SERVICES)

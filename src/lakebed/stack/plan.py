@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from typing import TypeVar
 
 from lakebed.config.settings import Settings
@@ -72,3 +72,11 @@ def needed_first(asked: Iterable[T], needs: Callable[[T], Iterable[T]]) -> list[
     for one in asked:
         add(one)
     return ordered
+
+
+def to_end_first(services: Collection[Service]) -> list[str]:
+    """Return the names of those that no other of these services needs; the servers of a cluster as one."""
+    needed = {name for service in services for name in service.needs}
+    return [
+        service.name for service in services if not needed.intersection((service.name, *service.started_with))
+    ]

@@ -20,7 +20,7 @@ from lakebed.services import KNOWN_SERVICES, Place, Service, service_named
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
-from lakebed.stack.plan import services_for
+from lakebed.stack.plan import services_for, to_end_first
 from lakebed.stack.ports import PortsByService, choose_ports
 from lakebed.stack.process import end_process
 from lakebed.stack.room import check_disk, check_memory
@@ -290,14 +290,9 @@ class Stack:
             left = dict(self.running)
         failures: list[LakebedError] = []
         while left:
-            needed = {name for running in left.values() for name in running.service.needs}
-            last = {
-                name: running
-                for name, running in left.items()
-                if not needed.intersection((name, *running.service.started_with))
-            }
-            with ThreadPoolExecutor(max_workers=len(last)) as pool:
-                ends = {name: pool.submit(running.stop, reason) for name, running in last.items()}
+            first = to_end_first([running.service for running in left.values()])
+            with ThreadPoolExecutor(max_workers=len(first)) as pool:
+                ends = {name: pool.submit(left[name].stop, reason) for name in first}
             for name, end in ends.items():
                 error = end.exception()
                 if error is not None:
