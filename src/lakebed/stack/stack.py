@@ -16,7 +16,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
-from lakebed.services import KNOWN_SERVICES, Place, Service, service_named
+from lakebed.services import KNOWN_SERVICES, Place, Service, further_servers, service_named
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
@@ -156,8 +156,8 @@ class Stack:
         """Start what is not up yet of `names` and what they need; `chosen_ports` as for `missing`.
 
         Returns:
-            One future for each service asked for, needed ones included; each raises what the start of
-            its service raised.
+            One future for each service asked for, needed ones and the others of a cluster that runs
+            included; each raises what the start of its service raised.
         """
         names = list(names)
         asked = [
@@ -175,7 +175,10 @@ class Stack:
                 self._prepare_to_run(service, provisions)
             for service in missing:
                 self._starts[service.name] = self._pool.submit(self._start, service)
-            return [self._starts[service.name] for service in asked]
+            others = [
+                name for service in asked for name in further_servers(service.name) if self._is_up(name)
+            ]
+            return [self._starts[name] for name in (*(service.name for service in asked), *others)]
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
         if service.name not in self.running:
