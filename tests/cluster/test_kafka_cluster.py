@@ -30,6 +30,21 @@ def test_what_three_of_each_survive(run_tests: RunTests) -> None:
     result.stdout.no_fnmatch_line("*could not*")
 
 
+_MARKED = """
+    import pytest
+
+    @pytest.mark.lakebed("kafka-cluster")
+    def test_a_mark_is_enough(kafka_topic, kafka_admin_client):
+        found = kafka_admin_client.list_topics(kafka_topic, timeout=30).topics[kafka_topic]
+        (partition,) = found.partitions.values()
+        assert sorted(partition.replicas) == sorted(partition.isrs) == [1, 2, 3]
+"""
+
+
+def test_a_mark_asks_for_three_brokers(run_tests: RunTests) -> None:
+    run_tests("-q", test_marked=_MARKED).assert_outcomes(passed=1)
+
+
 _LITTERS = """
     from lakebed.clients.connector import Connector, connect_to_stream
     from lakebed.clients.topics import create_topic

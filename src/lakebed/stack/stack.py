@@ -175,10 +175,9 @@ class Stack:
                 self._prepare_to_run(service, provisions)
             for service in missing:
                 self._starts[service.name] = self._pool.submit(self._start, service)
-            others = [
-                name for service in asked for name in further_servers(service.name) if self._is_up(name)
-            ]
-            return [self._starts[name] for name in (*(service.name for service in asked), *others)]
+            names = [service.name for service in asked]
+            others = [other for name in names for other in further_servers(name) if self._is_up(other)]
+            return [self._starts[name] for name in (*names, *others)]
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
         if service.name not in self.running:
