@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak lock clean
+.PHONY: demo test unit lint bench soak three-ways lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -33,6 +33,16 @@ bench: $(VENV)/installed
 # The integration tests ten times, in random order, four at a time.
 soak: $(VENV)/installed
 	$(BIN)/python tools/soak.py
+
+# One suite, tests/attach/test_chain.py, on servers of lakebed's own, of somebody else's, and on clusters.
+three-ways: $(VENV)/installed
+	@echo "=== natively: one server of each"
+	$(BIN)/python -m pytest -q --lakebed-set stack=own tests/attach/test_chain.py
+	@echo "=== attached: servers that were started outside"
+	$(BIN)/python -m pytest -q -s tests/attach/test_attached.py -k on_servers_of_somebody_else
+	@echo "=== on clusters: three brokers, three Connect workers, a Spark master with two workers"
+	$(BIN)/python -m pytest -q -s tests/cluster/test_whole_cluster.py -k the_chain
+	@echo "=== the same suite has passed in three ways: natively, attached, on clusters"
 
 # Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
 $(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml

@@ -31,7 +31,8 @@ from lakebed.clients.object_store import object_store
 from lakebed.clients.topics import create_topic
 from lakebed.errors import DeadlinePassed
 from lakebed.lifecycle import ConnectorState
-from lakebed.services import SERVICES, Place, ResourceKind, connect, postgres, s3
+from lakebed.services import SERVICES, Place, ResourceKind, postgres, s3
+from lakebed.services.connect_storage import GROUP, STORAGE_TOPICS
 from lakebed.services.postgres_connection import administer
 from lakebed.stack.addresses import Addresses
 from lakebed.waiting import wait_until
@@ -105,7 +106,7 @@ def administration(addresses: Addresses) -> Iterator[psycopg.Connection[Any]]:
     [
         ("database", {"postgres", "template0", "template1", "cdcdb"}),
         ("role", {"cdcuser", "pg_monitor"}),
-        ("topic", {"__consumer_offsets", *connect.STORAGE_TOPICS}),
+        ("topic", {"__consumer_offsets", *STORAGE_TOPICS}),
         ("bucket", {"warehouse", "delta", ".system"}),
         ("path", {"delta/.uploads", "warehouse/.uploads"}),
     ],
@@ -115,7 +116,7 @@ def test_what_belongs_to_the_service_is_not_listed(resources: Resources, kind: s
 
 
 def test_connects_own_group_is_no_consumer_group(resources: Resources) -> None:
-    assert not [name for name in resources("consumer-group").present() if name.startswith(connect.GROUP)]
+    assert not [name for name in resources("consumer-group").present() if name.startswith(GROUP)]
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------------

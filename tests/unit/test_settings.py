@@ -35,6 +35,8 @@ def test_defaults() -> None:
         "registry_password": None,
         "spark_master": "local[2]",
         "spark_config": {},
+        "kafka_brokers": 1,
+        "connect_workers": 1,
         "stack": "auto",
         "template_sql": None,
         "attach": dict.fromkeys(("postgres", "kafka", "connect", "schema_registry", "s3", "iceberg_rest")),
@@ -105,6 +107,12 @@ def test_an_unknown_override_is_refused() -> None:
         ("spark_master", ""),
         ("spark_master", "sc://127.0.0.1:15002"),
         ("spark_master", "clusters"),
+        ("kafka_brokers", 2),
+        ("kafka_brokers", 0),
+        ("kafka_brokers", 5),
+        ("kafka_brokers", "many"),
+        ("connect_workers", 0),
+        ("connect_workers", 4),
         ("ports", {"kafka": 0}),
         ("ports", {"kafka": 70000}),
         ("ports", {"kafka": "many"}),
@@ -172,3 +180,29 @@ def test_credentials_of_the_registry_that_cannot_work(given: dict[str, str], mat
     with pytest.raises(SettingsInvalid, match=match) as caught:
         load_settings(given)
     assert "sesame" not in str(caught.value)
+
+
+def test_two_brokers_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEBED_KAFKA_BROKERS", "2")
+    with pytest.raises(SettingsInvalid, match=r"kafka_brokers = '2': .* allowed: 1 or 3"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("setting", "size", "service", "address"),
+    [
+        ("kafka_brokers", 3, "kafka", "broker:9092"),
+        ("connect_workers", 2, "connect", "http://worker:8083"),
+    ],
+)
+def test_servers_of_somebody_else_are_not_lakebeds_to_number(
+    setting: str, size: int, service: str, address: str
+) -> None:
+    assert getattr(load_settings({setting: 1, "attach": {service: address}}), setting) == 1
+    with pytest.raises(SettingsInvalid, match=rf"{setting} = {size} .* attach\.{service}"):
+        load_settings({setting: size, "attach": {service: address}})
+
+
+def test_workers_of_lakebeds_own_may_be_several_on_a_kafka_of_somebody_else() -> None:
+    settings = load_settings({"connect_workers": 3, "attach": {"kafka": "broker:9092"}})
+    assert settings.connect_workers == 3

@@ -97,7 +97,7 @@ def up(
     """Start services on their well-known ports and leave them running.
 
     Without SERVICE: all of them. With what each needs. A second `up` adds to a running stack.
-    `spark-cluster`, a Spark master with two workers, only where it is named.
+    Clusters only where they are named or set: `kafka-cluster`, `connect-cluster`, `spark-cluster`.
     """
     settings = load_settings(
         {

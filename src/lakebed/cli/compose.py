@@ -9,11 +9,18 @@ from typing import Any
 import click
 
 from lakebed.cli.output import err
-from lakebed.compose.definitions import PROFILES, definition_named, definitions_for, values_for
+from lakebed.compose.definitions import (
+    PROFILES,
+    definition_named,
+    definitions_for,
+    refuse_clusters,
+    values_for,
+)
 from lakebed.compose.files import write_compose_file
 from lakebed.compose.render import Options, render
 from lakebed.compose.text import compose_text
 from lakebed.config.settings import load_settings
+from lakebed.services import KNOWN_NAMES
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -36,8 +43,13 @@ def _ports(context: click.Context, parameter: click.Parameter, values: tuple[str
         name, _, number = value.partition("=")
         if not number.isdigit() or not 1 <= int(number) <= 65535:
             raise click.BadParameter(f"{value!r}: write SERVICE=NUMBER with a number from 1 to 65535")
-        found[definition_named(name).name] = int(number)
+        found[_name_of(name)] = int(number)
     return found
+
+
+def _name_of(service: str) -> str:
+    """Return the name of a service that has a container, or is one of several servers of a cluster."""
+    return service if service in KNOWN_NAMES else definition_named(service).name
 
 
 def port_option(help_text: str) -> Decorator:
@@ -92,6 +104,7 @@ def render_command(
     """
     settings = load_settings()
     names = [definition.name for definition in definitions_for(services)]
+    refuse_clusters(names, settings)
     options = Options(
         ports=values_for(names, settings.ports) | chosen_ports,
         images=values_for(names, settings.images) | chosen_images,

@@ -37,6 +37,7 @@ from lakebed.provision.provide import provide
 from lakebed.services import SERVICE_NAMES, postgres, spark, spark_cluster
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
+from lakebed.stack.plan import asked_for
 
 if TYPE_CHECKING:
     import pandas
@@ -109,7 +110,8 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
-    services = (*SERVICE_NAMES, *spark_cluster.services_of(settings.spark_master))
+    named = (*SERVICE_NAMES, *spark_cluster.services_of(settings.spark_master))
+    services = asked_for(named, settings)
     with figures.timed(f"start {len(services)} services"):
         addresses = Addresses.of(stack.start(services, settings, on_event=StateLines()), settings)
     for service in addresses:

@@ -23,11 +23,12 @@ from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
 from lakebed.provision.lock import SETS
 from lakebed.provision.provide import missing_of
-from lakebed.services import SERVICES
+from lakebed.services import Service, service_named
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.connection import find_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
 from lakebed.stack.leftovers import find_leftovers
+from lakebed.stack.plan import asked_for
 from lakebed.stack.ports import holder_of, is_free
 from lakebed.stack.room import available_memory_mb
 
@@ -50,8 +51,12 @@ class Finding:
     remedy: str = ""
 
 
+def _own_services(settings: Settings) -> list[Service]:
+    return [service_named(name) for name in asked_for((), settings) if name not in settings.attach]
+
+
 def _memory(settings: Settings) -> Iterator[Finding]:
-    own = [service for service in SERVICES if service.name not in settings.attach]
+    own = _own_services(settings)
     needed, available = sum(service.memory_mb for service in own), available_memory_mb()
     seen = f"{available} MB available, {needed} MB for all services, Spark not counted"
     enough = available >= needed
@@ -101,9 +106,7 @@ def _room(name: str, folder: Path, needed: int, way_out: str) -> Finding:
 def _ports(settings: Settings) -> Iterator[Finding]:
     connection = find_stack(settings, NAME_OF_UP, "lakebed doctor")
     ours = set() if connection is None else {entry["service"] for entry in connection.status()["services"]}
-    for service in SERVICES:
-        if service.name in settings.attach:
-            continue
+    for service in _own_services(settings):
         port = settings.ports.get(service.name, service.ports[service.main_port] or 0)
         if service.name in ours:
             yield Finding(f"port {port}", f"{service.name} of the running stack listens on it")

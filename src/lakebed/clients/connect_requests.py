@@ -12,7 +12,8 @@ import httpx
 
 from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.errors import ConnectRefused, DeadlinePassed
-from lakebed.services.answers import client_arguments
+from lakebed.services.answers import client_arguments, first_answer
+from lakebed.services.connect_resources import is_rebalancing
 from lakebed.waiting import wait_until
 
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -29,17 +30,16 @@ def connector_path(name: str, *more: str) -> str:
 
 
 class ConnectRequests:
-    """Sends requests to one worker.
+    """Sends requests to a worker, or to another one of its cluster when it cannot be reached.
 
     Args:
-        worker: where its REST interface is.
+        worker: where its REST interface is, and those of the others.
         timeout_seconds: how long one request may take.
     """
 
     def __init__(self, worker: ConnectEndpoint, timeout_seconds: float) -> None:
-        self._url = worker.base
-        arguments = client_arguments(worker)
-        self._http = httpx.Client(base_url=worker.base, timeout=timeout_seconds, **arguments)
+        self._worker = worker
+        self._http = httpx.Client(timeout=timeout_seconds, **client_arguments(worker))
 
     def close(self) -> None:
         """Close the connections to the worker."""
@@ -59,8 +59,13 @@ class ConnectRequests:
         """
 
         def answer() -> httpx.Response | None:
-            response = self._http.request(method, path, **arguments)
-            return None if _is_rebalancing(response) else response
+            response = first_answer(
+                method,
+                self._worker,
+                lambda base: self._http.request(method, f"{base}{path}", **arguments),
+            )
+            refusal = f"HTTP {response.status_code}: {response.text}"
+            return None if is_rebalancing(refusal) else response
 
         try:
             # Refused before anything was done, so that it may be asked again.
@@ -72,7 +77,7 @@ class ConnectRequests:
             raise ConnectRefused(f"{doing} ({method} {path})", str(error), _remedy(409, "")) from error
         except httpx.HTTPError as error:
             raise ConnectRefused(
-                f"{doing} ({method} {self._url}{path})",
+                f"{doing} ({method} {self._worker.base}{path})",
                 f"{type(error).__name__}: {error}",
                 "see whether Connect still runs: `lakebed status`, `lakebed logs connect`",
             ) from error
@@ -84,16 +89,6 @@ class ConnectRequests:
             f"HTTP {response.status_code}: {message}",
             _remedy(response.status_code, message),
         )
-
-
-def _is_rebalancing(response: httpx.Response) -> bool:
-    """Whether Connect refuses because its workers share out the connectors anew, as after a new one.
-
-    409 by the documentation, 500 where a configuration is read (Kafka, `RebalanceNeededException`); or
-    because a worker does not know the newest configurations yet, as while others are written.
-    """
-    reasons = ("rebalance", "stale configuration")
-    return response.status_code in (409, 500) and any(reason in response.text for reason in reasons)
 
 
 def _message(response: httpx.Response) -> str:

@@ -31,6 +31,7 @@ class DebeziumClient:
         url: address of a worker's REST interface, or its endpoint where credentials belong to it.
         timeout_seconds: how long one request may take.
         log: the worker's log file, if it is known; its end stands in diagnoses.
+        logs: by id of a worker ("127.0.0.1:8083"), that of each, where there are several.
 
     Every state it sees goes through the `ConnectorLifecycle` that `lifecycle(name)` returns. Every method
     raises `ConnectRefused`, with Connect's own words, where Connect answers with an error or not at all.
@@ -42,10 +43,12 @@ class DebeziumClient:
         *,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
         log: Path | None = None,
+        logs: Mapping[str, Path] | None = None,
     ) -> None:
         worker = ConnectEndpoint(url=url) if isinstance(url, str) else url
         self.url = worker.base
         self.log = log
+        self.logs = dict(logs or {})
         self._requests = ConnectRequests(worker, timeout_seconds)
         self._lifecycles: dict[str, ConnectorLifecycle] = {}
         self._translated: set[tuple[str, str]] = set()

@@ -65,9 +65,23 @@ def diagnose(
             parts.append(
                 _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
             )
-    if client.log is not None:
-        parts.append(f"the end of Connect's log:\n{_end_of_log(client.log)}")
+    for title, log in _logs(client, name):
+        parts.append(f"{title}:\n{_end_of_log(log)}")
     return "\n".join(parts)
+
+
+def _logs(client: DebeziumClient, name: str) -> list[tuple[str, Path]]:
+    """Return the logs that may tell of a connector: of several workers those that have a part of it."""
+    try:
+        status = client.status(name)
+        workers = {status.connector.worker_id, *(task.worker_id for task in status.tasks)}
+    except LakebedError:
+        workers = set(client.logs)
+    logs = [
+        (f"the end of the log of Connect's worker {worker}", client.logs[worker])
+        for worker in sorted(workers & set(client.logs))
+    ]
+    return logs or ([] if client.log is None else [("the end of Connect's log", client.log)])
 
 
 def _said(what: str, ask: Callable[[], str]) -> str:

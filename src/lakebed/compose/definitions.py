@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lakebed.errors import UnknownService
+from lakebed.config.settings import Settings
+from lakebed.errors import SettingsInvalid, UnknownService
 from lakebed.services import SERVICES
 from lakebed.services.container import Container
 from lakebed.services.spark_containers import SPARK_MASTER, SPARK_WORKER
@@ -75,6 +76,26 @@ def definitions_for(names: Iterable[str]) -> list[Definition]:
     """
     asked = [definition_named(name) for name in names] or list(DEFINITIONS)
     return needed_first(asked, lambda one: [definition_named(name) for name in one.container.needs])
+
+
+def refuse_clusters(names: Iterable[str], settings: Settings) -> None:
+    """Refuse settings that ask for several servers of a service: as containers there is one of each.
+
+    Args:
+        names: of services that are to be containers.
+        settings: `kafka_brokers` and `connect_workers`.
+
+    Raises:
+        SettingsInvalid: naming the setting.
+    """
+    wanted = {definition_named(name).name for name in names}
+    for service, (setting, size) in settings.cluster_sizes.items():
+        if service in wanted and size > 1:
+            raise SettingsInvalid(
+                "write the services as containers",
+                f"the setting {setting} is {size}, and as a container there is one {service}",
+                f"take {setting} out for containers; with the runtime native there can be {size}",
+            )
 
 
 def values_for(names: Iterable[str], values: Mapping[str, T]) -> dict[str, T]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lakebed.compose.addresses import HostAddress, host_addresses
 from lakebed.compose.containers import SeenContainer, life_of, published_addresses
-from lakebed.compose.definitions import definition_named, definitions_for, values_for
+from lakebed.compose.definitions import definition_named, definitions_for, refuse_clusters, values_for
 from lakebed.compose.docker import find_docker
 from lakebed.compose.project import Project, project_name
 from lakebed.compose.render import Document, Options, render
@@ -56,6 +56,7 @@ def up(
 
 
 def _document(services: list[str], settings: Settings) -> Document:
+    refuse_clusters(services, settings)
     if settings.registry_credentials is not None and "schema-registry" in services:
         raise SettingsInvalid(
             "start the schema registry with docker compose",

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
         spark_master: the Spark master of `spark_session`, or "cluster" for the stack's own cluster; every
             other part of the session's configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
+        kafka_brokers: how many brokers the stack's own Kafka has: one, or three that are one quorum.
+        connect_workers: how many workers the stack's own Kafka Connect has, one to three.
         stack: which servers tests use: "auto" for the kept ones (`lakebed up`, `pytest --lakebed-keep`) if
             there are any, "own" for those of the test run alone.
         template_sql: file of SQL run once in the database that every test's database is cloned from.
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
     registry_password: SecretStr | None = Field(default=None, min_length=1)
     spark_master: str = Field(default="local[2]", min_length=1)
     spark_config: dict[str, str] = Field(default_factory=dict)
+    kafka_brokers: int = 1
+    connect_workers: int = Field(default=1, ge=1, le=3)
     stack: Literal["auto", "own"] = "auto"
     template_sql: Path | None = None
     attach: Attach = Field(default_factory=Attach)
@@ -123,6 +127,13 @@ class Settings(BaseSettings):
             DeltaSparkConfig(master=master)
         return master
 
+    @field_validator("kafka_brokers")
+    @classmethod
+    def _brokers_can_lose_one(cls, brokers: int) -> int:
+        if brokers not in (1, 3):
+            raise ValueError("allowed: 1 or 3; of two brokers none can be lost, as the other is no majority")
+        return brokers
+
     @field_validator("registry_password")
     @classmethod
     def _password_fits_a_header(cls, password: SecretStr | None) -> SecretStr | None:
@@ -135,6 +146,24 @@ class Settings(BaseSettings):
         if (self.registry_username is None) != (self.registry_password is None):
             raise ValueError("registry_username and registry_password belong together: set both or neither")
         return self
+
+    @model_validator(mode="after")
+    def _clusters_are_lakebeds_own(self) -> Settings:
+        for service, (setting, size) in self.cluster_sizes.items():
+            if size > 1 and service in self.attach:
+                raise ValueError(
+                    f"{setting} = {size} is for a {service} that lakebed starts; attach.{service} names one"
+                    " that somebody else runs: take one of the two out"
+                )
+        return self
+
+    @property
+    def cluster_sizes(self) -> dict[str, tuple[str, int]]:
+        """By service that can have several servers: the name of its setting, and how many it is to have."""
+        return {
+            "kafka": ("kafka_brokers", self.kafka_brokers),
+            "connect": ("connect_workers", self.connect_workers),
+        }
 
     @field_serializer("registry_password", when_used="json")
     def _shown_on_request(self, password: SecretStr | None, info: FieldSerializationInfo) -> str | None:

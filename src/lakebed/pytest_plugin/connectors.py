@@ -13,7 +13,8 @@ from lakebed.config.debezium import DebeziumConnectorConfig, SnapshotMode
 from lakebed.errors import WrongAddress
 from lakebed.pytest_plugin.needs import AVRO, SIGNALS
 from lakebed.services import postgres
-from lakebed.services.kafka import CLUSTER_ID, HEARTBEATS
+from lakebed.services.kafka import CLUSTER_ID
+from lakebed.services.kafka_resources import HEARTBEATS
 
 if TYPE_CHECKING:
     import psycopg

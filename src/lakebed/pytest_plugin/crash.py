@@ -13,6 +13,7 @@ from lakebed.errors import ConnectorFailed
 from lakebed.pytest_plugin.hooks import CONNECTORS
 from lakebed.pytest_plugin.pipelines import Places, targets_for
 from lakebed.services import postgres, service_named
+from lakebed.services.endpoints import BROKERS, WORKERS
 from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lakebed.pytest_plugin.session import SessionStack
 
 # What a connector needs to stream.
-_OF_CONNECTORS = ("connect", "postgres", "kafka")
+_OF_CONNECTORS = (*WORKERS, "postgres", *BROKERS)
 # Debezium sees by itself that PostgreSQL or Kafka has gone, and tries again.
 _STREAMING_SECONDS = 60.0
 

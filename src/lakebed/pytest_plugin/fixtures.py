@@ -21,6 +21,7 @@ from lakebed.pytest_plugin.hooks import (
     take_turn,
 )
 from lakebed.services import postgres, spark, spark_cluster
+from lakebed.services.endpoints import LOOPBACK, WORKERS
 
 # The clients are imported by the fixtures that need them: a test run without them must not pay for them.
 if TYPE_CHECKING:
@@ -98,8 +99,10 @@ def debezium_client(lakebed_stack: SessionStack) -> Iterator[DebeziumClient]:
     from lakebed.clients.debezium import DebeziumClient
 
     addresses = lakebed_stack.need("connect")
-    log = None if "connect" in addresses.attached else lakebed_stack.folder / "connect.log"
-    with DebeziumClient(addresses.connect, log=log) as client:
+    own, folder = addresses.ports, lakebed_stack.folder
+    log = None if "connect" in addresses.attached else folder / "connect.log"
+    logs = {f"{LOOPBACK}:{own[name][name]}": folder / f"{name}.log" for name in WORKERS if name in own}
+    with DebeziumClient(addresses.connect, log=log, logs=logs if len(logs) > 1 else None) as client:
         yield client
 
 
@@ -225,12 +228,10 @@ def kafka_topic(
     """The name of an empty topic of one partition that only this test has."""
     from lakebed.clients.topics import create_topic
 
-    addresses = lakebed_stack.need("kafka")
+    lakebed_stack.need("kafka")
     topic = f"{lakebed_test_name}.topic"
     lakebed_record("topic", topic)
-    # As many replicas as the cluster's own topics have, where it is not lakebed's.
-    replicas = -1 if "kafka" in addresses.attached else 1
-    create_topic(kafka_admin_client, topic, replication_factor=replicas)
+    create_topic(kafka_admin_client, topic)
     return topic
 
 

@@ -154,7 +154,7 @@ class SessionStack:
         """
         with self._lock:
             connection = self._open()
-            connection.start([service], self.settings)
+            connection.bring_back(service)
             self._killed.discard(service)
             connection.forget_connected(service)
             connection.connected(service)

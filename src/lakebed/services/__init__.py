@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from lakebed.errors import UnknownService
-from lakebed.services.connect import CONNECT
+from lakebed.services.connect import CONNECT, FURTHER_WORKERS
 from lakebed.services.definition import Place, ResourceKind, Service
+from lakebed.services.endpoints import BROKERS, WORKERS
 from lakebed.services.iceberg_rest import ICEBERG_REST
-from lakebed.services.kafka import KAFKA
+from lakebed.services.kafka import FURTHER_BROKERS, KAFKA
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
-from lakebed.services.spark_cluster import SPARK_MASTER, SPARK_WORKERS
+from lakebed.services.spark_cluster import CLUSTER_SERVICES, SPARK_MASTER, SPARK_WORKERS
 
 SERVICES: tuple[Service, ...] = (POSTGRES, KAFKA, CONNECT, SCHEMA_REGISTRY, S3, ICEBERG_REST)
 
 SERVICE_NAMES: tuple[str, ...] = tuple(service.name for service in SERVICES)
 
-ON_REQUEST: tuple[Service, ...] = (SPARK_MASTER, *SPARK_WORKERS)
+ON_REQUEST: tuple[Service, ...] = (*FURTHER_BROKERS, *FURTHER_WORKERS, SPARK_MASTER, *SPARK_WORKERS)
 """Those that are started only where somebody names them, never as a part of all."""
 
 KNOWN_SERVICES: tuple[Service, ...] = (*SERVICES, *ON_REQUEST)
 
 KNOWN_NAMES: tuple[str, ...] = tuple(service.name for service in KNOWN_SERVICES)
 
-GROUPS: dict[str, tuple[str, ...]] = {"spark-cluster": tuple(service.name for service in ON_REQUEST)}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "kafka-cluster": BROKERS,
+    "connect-cluster": WORKERS,
+    "spark-cluster": CLUSTER_SERVICES,
+}
 """By a name that stands for several services, theirs."""
 
 
@@ -42,6 +47,11 @@ def service_named(name: str) -> Service:
         seen or "lakebed has no such service",
         f"known services: {', '.join((*KNOWN_NAMES, *GROUPS))}",
     )
+
+
+def further_servers(name: str) -> tuple[str, ...]:
+    """Return the servers that can do a service's work in its place: the others of its cluster, on request."""
+    return tuple(service.name for service in ON_REQUEST if name in service.started_with)
 
 
 def services_named(name: str) -> tuple[Service, ...]:
@@ -63,6 +73,7 @@ __all__ = [
     "Place",
     "ResourceKind",
     "Service",
+    "further_servers",
     "service_named",
     "services_named",
 ]

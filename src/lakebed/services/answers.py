@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,33 @@ def send(method: str, where: Where, path: str, **arguments: Any) -> httpx.Respon
     """
     if isinstance(where, int):
         return loopback_client().request(method, f"http://{LOOPBACK}:{where}{path}", **arguments)
-    return _client(where).request(method, f"{where.base}{path}", **arguments)
+    client = _client(where)
+    return first_answer(method, where, lambda base: client.request(method, f"{base}{path}", **arguments))
+
+
+def first_answer(method: str, endpoint: HttpEndpoint, ask: Callable[[str], httpx.Response]) -> httpx.Response:
+    """Ask the servers of an endpoint in turn, until one can be reached, and return its answer.
+
+    Args:
+        method: of HTTP. What may change something is asked of the next one only where the one before cannot
+            have taken it.
+        endpoint: whose `bases` are asked.
+        ask: sends the request to one of them.
+
+    Raises:
+        httpx.HTTPError: the last one did not answer either.
+    """
+    import httpx
+
+    not_taken = (httpx.ConnectError, httpx.ConnectTimeout)
+    *others, last = endpoint.bases
+    for base in others:
+        try:
+            return ask(base)
+        except httpx.TransportError as error:
+            if method != "GET" and not isinstance(error, not_taken):
+                raise
+    return ask(last)
 
 
 def answers_ok(where: Where, path: str) -> None:

@@ -1,56 +1,48 @@
-"""Kafka Connect, one distributed worker with Debezium and the Avro converter on its class path."""
+"""Kafka Connect: a distributed worker with Debezium and the Avro converter on its class path, or several."""
 
 from __future__ import annotations
 
 import uuid
-from contextlib import suppress
-from urllib.parse import quote
+from dataclasses import replace
 
-from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.config.kafka_clients import java_security, java_settings
-from lakebed.errors import StackFailed
 from lakebed.provision.lock import locked_version
-from lakebed.services.answers import answers_ok, found, request
-from lakebed.services.compacted_topics import delete_key, last_values
+from lakebed.services.answers import answers_ok
+from lakebed.services.connect_resources import RESOURCES
+from lakebed.services.connect_storage import CONFIGS, GROUP, OFFSETS, STATUS, storage_of, storage_topics
 from lakebed.services.container import Container, HealthCheck, variables
-from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.endpoints import WORKERS
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
-from lakebed.waiting import wait_until
 
-GROUP = "lakebed-connect"
-_CONFIGS, _OFFSETS, _STATUS = _SUFFIXES = ("-configs", "-offsets", "-status")
-STORAGE_TOPICS = tuple(f"{GROUP}{suffix}" for suffix in _SUFFIXES)
-_PATIENCE_SECONDS = 30.0
 # Says which connectors and tasks start, stop and fail.
 _WORKER = "org.apache.kafka.connect.runtime.Worker"
 
 
-def _storage(place: Place) -> str:
-    """Return how the names of the worker's topics begin: as no others where others use the same Kafka."""
-    if "kafka" not in place.attached:
-        return GROUP
-    file = place.folder / "storage"
-    if not file.exists():
-        file.write_text(f"{GROUP}-{uuid.uuid4().hex[:12]}")
-    return file.read_text()
+def _group(place: Place) -> dict[str, object]:
+    """Return the group of the workers.
 
-
-def _storage_topics(place: Place) -> list[tuple[str, str]]:
-    return [("topic", f"{_storage(place)}{suffix}") for suffix in _SUFFIXES]
-
-
-def worker_properties(place: Place) -> dict[str, object]:
-    """Return the worker's configuration: storage topics of one partition, no delay in rebalancing.
-
-    Every start has a group of its own: in the old one a worker that was killed counts as a member until its
-    session is over (`session.timeout.ms`, 10 s), and the new one waits for it. What connectors there are, and
-    how far they have come, is in the storage topics.
+    Every start of a single worker has one of its own: in the old one a worker that was killed counts as a
+    member until its session is over, and the new one waits for it. What connectors there are, and how far
+    they have come, is in the storage topics. Several workers have one in common: in it they see which of
+    them has died, and carry on its connectors.
     """
+    storage = storage_of(place)
+    if not any(name in place.stack_ports for name in WORKERS[1:]):
+        return {"group.id": f"{storage}-{uuid.uuid4().hex[:8]}"}
+    # The shortest session that a broker allows unless it is told otherwise (`group.min.session.timeout.ms`).
+    sooner = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+    return {"group.id": storage, **({} if "kafka" in place.attached else sooner)}
+
+
+def worker_properties(place: Place, name: str = "connect") -> dict[str, object]:
+    """Return a worker's configuration: storage topics of one partition, no delay in rebalancing."""
     converter = "org.apache.kafka.connect.json.JsonConverter"
-    storage = _storage(place)
+    storage = storage_of(place)
     kafka = place.endpoints.kafka
-    replicas = -1 if "kafka" in place.attached else 1
+    # As many as the cluster's own topics have.
+    replicas = -1
     return {
         **{
             f"{client}.{name}": value
@@ -58,21 +50,21 @@ def worker_properties(place: Place) -> dict[str, object]:
             for name, value in java_security(kafka).items()
         },
         **java_settings(kafka),
-        "group.id": f"{storage}-{uuid.uuid4().hex[:8]}",
+        **_group(place),
         "key.converter": converter,
         "key.converter.schemas.enable": False,
         "value.converter": converter,
         "value.converter.schemas.enable": False,
-        "config.storage.topic": f"{storage}{_CONFIGS}",
+        "config.storage.topic": f"{storage}{CONFIGS}",
         "config.storage.replication.factor": replicas,
-        "offset.storage.topic": f"{storage}{_OFFSETS}",
+        "offset.storage.topic": f"{storage}{OFFSETS}",
         "offset.storage.partitions": 1,
         "offset.storage.replication.factor": replicas,
         "offset.flush.interval.ms": 50,
-        "status.storage.topic": f"{storage}{_STATUS}",
+        "status.storage.topic": f"{storage}{STATUS}",
         "status.storage.partitions": 1,
         "status.storage.replication.factor": replicas,
-        "listeners": f"http://{LOOPBACK}:{place.ports['connect']}",
+        "listeners": f"http://{LOOPBACK}:{place.ports[name]}",
         "rest.advertised.host.name": LOOPBACK,
         "plugin.discovery": "service_load",
         "scheduled.rebalance.max.delay.ms": 0,
@@ -83,11 +75,11 @@ def worker_properties(place: Place) -> dict[str, object]:
     }
 
 
-def _configure(place: Place) -> None:
+def _configure(place: Place, name: str) -> None:
     configuration = place.folder / "worker.properties"
     # It may hold a password of Kafka's.
     configuration.touch(mode=0o600)
-    write_properties(configuration, worker_properties(place))
+    write_properties(configuration, worker_properties(place, name))
 
 
 def _prepare(place: Place) -> None:
@@ -100,99 +92,31 @@ def _command(place: Place) -> list[str]:
     return [*flags, main, str(place.folder / "worker.properties")]
 
 
-def _check(place: Place) -> None:
-    answers_ok(place.endpoints.connect, "/health")
+def _check(place: Place, name: str) -> None:
+    answers_ok(place.ports[name], "/health")
 
 
-def _connectors(place: Place) -> dict[str, str]:
-    return dict.fromkeys(found(place.endpoints.connect, "/connectors"), "")
-
-
-def _remove_connector(place: Place, name: str) -> None:
-    """Delete a connector and return when its tasks have ended: until then they write topics and offsets.
-
-    The leader deletes the status last, when the tasks have been stopped (Kafka, `DistributedHerder`,
-    `updateDeletedConnectorStatus`).
-    """
-    path = f"/connectors/{quote(name, safe='')}"
-    where = place.endpoints.connect
-    if place.is_attached:
-        _forget_offsets(where, path, name)
-
-    def accepted() -> bool:
-        try:
-            request("DELETE", where, path)
-        except StackFailed as error:
-            # The workers are just rebalancing (Kafka documentation, "REST API").
-            if not error.seen.startswith("HTTP 409"):
-                raise
-            return False
-        return True
-
-    wait_until(
-        accepted,
-        f"Connect to delete connector {name!r}",
-        deadline_seconds=_PATIENCE_SECONDS,
-        remedy="`lakebed logs connect` shows what the worker says",
-    )
-    wait_until(
-        lambda: request("GET", where, f"{path}/status") is None,
-        f"the tasks of connector {name!r} to end",
-        deadline_seconds=_PATIENCE_SECONDS,
-        longest_pause_seconds=0.02,
-        remedy="`lakebed logs connect` shows what the worker says",
+def _worker(name: str, port: int) -> Service:
+    return Service(
+        name=name,
+        title="Kafka Connect with Debezium",
+        needs=("kafka",),
+        ports={name: port},
+        memory_mb=360,
+        jars="connect",
+        heap_mb=384,
+        prepare=_prepare,
+        configure=lambda place: _configure(place, name),
+        command=_command,
+        check=lambda place: _check(place, name),
+        things_elsewhere=storage_topics,
     )
 
 
-def _has_connector(place: Place, name: str) -> bool:
-    return request("GET", place.endpoints.connect, f"/connectors/{quote(name, safe='')}") is not None
-
-
-def _forget_offsets(where: ConnectEndpoint, path: str, name: str) -> None:
-    """Delete the offsets of a connector through Connect: nobody else's topics are written to (KIP-875).
-
-    A worker before Kafka 3.6 cannot, and keeps them.
-    """
-
-    def is_stopped() -> bool:
-        status = found(where, f"{path}/status")
-        return bool(status["connector"]["state"] == "STOPPED" and not status["tasks"])
-
-    with suppress(StackFailed):
-        if request("PUT", where, f"{path}/stop") is not None:
-            wait_until(is_stopped, f"connector {name!r} to be stopped", deadline_seconds=_PATIENCE_SECONDS)
-            request("DELETE", where, f"{path}/offsets")
-
-
-def _offsets(place: Place) -> dict[str, str]:
-    """Return the keys of the source offsets, JSON such as `["orders",{"server":"shop"}]`."""
-    live = last_values(place.endpoints.kafka, f"{_storage(place)}{_OFFSETS}")
-    return {key.decode(): "" for key in live}
-
-
-def _remove_offset(place: Place, key: str) -> None:
-    """Delete a source offset: a connector of that name would go on there, instead of with a snapshot."""
-    delete_key(place.endpoints.kafka, f"{_storage(place)}{_OFFSETS}", key.encode())
-
-
-CONNECT = Service(
-    name="connect",
-    title="Kafka Connect with Debezium",
-    needs=("kafka",),
-    ports={"connect": 8083},
-    memory_mb=360,
-    jars="connect",
-    heap_mb=384,
-    prepare=_prepare,
-    configure=_configure,
-    command=_command,
-    check=_check,
-    resources=(
-        ResourceKind("connector", _remove_connector, _connectors, exists=_has_connector),
-        ResourceKind("connector-offset", _remove_offset, _offsets),
-    ),
+CONNECT = replace(
+    _worker("connect", 8083),
+    resources=RESOURCES,
     other_names=("debezium", "kafka-connect"),
-    things_elsewhere=_storage_topics,
     container=Container(
         service="connect",
         image=f"quay.io/debezium/connect:{locked_version('io.debezium:debezium-connector-postgres')}",
@@ -204,9 +128,9 @@ CONNECT = Service(
             {
                 "BOOTSTRAP_SERVERS": "kafka:9092",
                 "GROUP_ID": GROUP,
-                "CONFIG_STORAGE_TOPIC": f"{GROUP}{_CONFIGS}",
-                "OFFSET_STORAGE_TOPIC": f"{GROUP}{_OFFSETS}",
-                "STATUS_STORAGE_TOPIC": f"{GROUP}{_STATUS}",
+                "CONFIG_STORAGE_TOPIC": f"{GROUP}{CONFIGS}",
+                "OFFSET_STORAGE_TOPIC": f"{GROUP}{OFFSETS}",
+                "STATUS_STORAGE_TOPIC": f"{GROUP}{STATUS}",
                 "ADVERTISED_HOST_NAME": "connect",
                 "OFFSET_FLUSH_INTERVAL_MS": 50,
                 "ENABLE_APICURIO_CONVERTERS": True,
@@ -228,3 +152,9 @@ CONNECT = Service(
         container_name="cdc-connect",
     ),
 )
+
+FURTHER_WORKERS = tuple(
+    replace(_worker(name, 8083 + number), started_with=("connect",), same_program_as="connect")
+    for number, name in enumerate(WORKERS[1:], 1)
+)
+"""Two more; with each of them there is the first one."""

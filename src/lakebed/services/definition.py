@@ -62,6 +62,11 @@ def nothing(place: Place) -> None:
     """Do nothing: the `prepare`, `configure` or `complete` of a service that needs none."""
 
 
+def never(place: Place) -> bool:
+    """Return no: the `ends_abruptly` of a service that ends by itself when it is asked to."""
+    return False
+
+
 def no_files(place: Place) -> list[Path]:
     """Return no files: the `outside_files` of a service that makes none."""
     return []
@@ -129,9 +134,15 @@ class Service:
             with its data (databases, buckets).
         outside_files: files it makes outside its folder, removed with the stack.
         stop_signal: what asks it to end.
+        ends_abruptly: whether it is ended with SIGKILL instead, because an orderly end would wait for servers
+            that end at the same time.
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
         container: what it is in a Compose file, or None where it cannot be in one.
+        started_with: the other servers of its cluster: whoever asks for it gets them too, and they end at
+            the same time.
+        same_program_as: the service whose program it runs too, on the same class path: both use one
+            class-data archive.
         things_elsewhere: what it makes itself in services that it needs, each a kind and a name; removed
             after its end where somebody else runs those.
     """
@@ -153,10 +164,13 @@ class Service:
     complete: Callable[[Place], None] = nothing
     outside_files: Callable[[Place], list[Path]] = no_files
     stop_signal: signal.Signals = signal.SIGTERM
+    ends_abruptly: Callable[[Place], bool] = never
     refuses_root: bool = False
     resources: tuple[ResourceKind, ...] = ()
     other_names: tuple[str, ...] = field(default=())
     container: Container | None = None
+    started_with: tuple[str, ...] = ()
+    same_program_as: str | None = None
     things_elsewhere: Callable[[Place], list[tuple[str, str]]] = no_things
 
     @property
@@ -170,6 +184,7 @@ __all__ = [
     "Place",
     "ResourceKind",
     "Service",
+    "never",
     "no_environment",
     "no_files",
     "no_jars",

@@ -21,6 +21,12 @@ from lakebed.config.iceberg import IcebergCatalogConfig
 
 LOOPBACK = "127.0.0.1"
 
+BROKERS = ("kafka", "kafka-2", "kafka-3")
+"""The brokers that a Kafka of lakebed's own can have; the first is there in any case."""
+
+WORKERS = ("connect", "connect-2", "connect-3")
+"""The workers that a Kafka Connect of lakebed's own can have; the first is there in any case."""
+
 Store = str | S3Endpoint
 """An S3 store: its URL where it is one of lakebed's own, or its endpoint."""
 
@@ -78,6 +84,9 @@ class Endpoints:
     def _url(self, service: str) -> str:
         return f"http://{LOOPBACK}:{self._port(service)}"
 
+    def _further(self, members: tuple[str, ...]) -> list[str]:
+        return [name for name in members[1:] if name in self.ports]
+
     @property
     def postgres(self) -> PostgresEndpoint:
         """PostgreSQL."""
@@ -85,13 +94,19 @@ class Endpoints:
 
     @property
     def kafka(self) -> KafkaEndpoint:
-        """Kafka."""
-        return self.attached.kafka or KafkaEndpoint(bootstrap_servers=f"{LOOPBACK}:{self._port('kafka')}")
+        """Kafka, by all its brokers."""
+        if self.attached.kafka is not None:
+            return self.attached.kafka
+        ports = [self._port("kafka"), *map(self._port, self._further(BROKERS))]
+        return KafkaEndpoint(bootstrap_servers=",".join(f"{LOOPBACK}:{port}" for port in ports))
 
     @property
     def connect(self) -> ConnectEndpoint:
-        """Kafka Connect's REST interface."""
-        return self.attached.connect or ConnectEndpoint(url=self._url("connect"))
+        """Kafka Connect's REST interface, by all its workers."""
+        if self.attached.connect is not None:
+            return self.attached.connect
+        further = tuple(self._url(name) for name in self._further(WORKERS))
+        return ConnectEndpoint(url=self._url("connect"), further_urls=further)
 
     @property
     def schema_registry(self) -> RegistryEndpoint:

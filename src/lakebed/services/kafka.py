@@ -1,54 +1,72 @@
-"""Kafka: one process that is broker and KRaft controller."""
+"""Kafka: one process that is broker and KRaft controller; or three, each both, which are one quorum.
+
+How many there are, the ports of the stack say: all are given theirs before the first one is prepared.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lakebed.config.kafka_clients import client_settings
 from lakebed.errors import ServiceFailed
 from lakebed.provision.lock import locked_version
 from lakebed.provision.template import template_folder
-from lakebed.services.connect import STORAGE_TOPICS
-from lakebed.services.consumer_groups import delete_group, groups
 from lakebed.services.container import Container, HealthCheck, Value
-from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.endpoints import BROKERS
 from lakebed.services.java_logging import log_flag, write_log_configuration
+from lakebed.services.kafka_resources import RESOURCES
 from lakebed.services.properties import write_properties
-from lakebed.services.topics import admin_client, delete_topics, topics_with_prefix
+from lakebed.waiting import wait_until
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin._metadata import ClusterMetadata
 
 # Any 16 bytes in base64; the same one for all, so that a formatted data directory can be a template.
 CLUSTER_ID = "bGFrZWJlZC1jbHVzdGVyIQ"
 
-_OWN_TOPICS = frozenset(("__consumer_offsets", "__transaction_state", "__share_group_state", *STORAGE_TOPICS))
-# Debezium documentation, PostgreSQL connector, `topic.heartbeat.prefix`.
-HEARTBEATS = "__debezium-heartbeat"
+_CATCH_UP_SECONDS = 60.0
 
 
-def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
-    """Return the broker's configuration: one node, one replica, no waiting for group members."""
-    broker, controller = place.ports["kafka"], place.ports["controller"]
+# A stack ends its brokers at the same time: the last of them would ask a quorum that is gone whether it may
+# (Kafka, `BrokerServer.shutdown`).
+_OF_SEVERAL = {"controlled.shutdown.enable": False}
+
+
+def nodes_of(place: Place) -> dict[str, int]:
+    """Return the brokers of the stack's cluster by name, each with its node id."""
+    return {name: number for number, name in enumerate(BROKERS, 1) if name in place.stack_ports}
+
+
+def server_properties(place: Place, log_folder: Path, name: str = "kafka") -> dict[str, object]:
+    """Return a broker's configuration: a replica on each, no waiting for group members."""
+    broker, controller = place.ports[name], place.ports["controller"]
+    nodes = nodes_of(place)
+    replicas, in_sync = len(nodes), len(nodes) // 2 + 1
+    voters = (f"{node}@{LOOPBACK}:{place.stack_ports[one]['controller']}" for one, node in nodes.items())
     return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
+        "node.id": nodes[name],
+        "controller.quorum.voters": ",".join(voters),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{LOOPBACK}:{broker},CONTROLLER://{LOOPBACK}:{controller}",
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{broker}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": log_folder,
         "num.partitions": 1,
-        "default.replication.factor": 1,
-        "min.insync.replicas": 1,
+        "default.replication.factor": replicas,
+        "min.insync.replicas": in_sync,
         "offsets.topic.num.partitions": 1,
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": replicas,
         "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": in_sync,
         "share.coordinator.state.topic.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": 0,
         # A single controller has nothing to wait for before it writes that a topic is made or deleted.
         "controller.quorum.append.linger.ms": 0,
@@ -64,6 +82,7 @@ def server_properties(place: Place, log_folder: Path) -> dict[str, object]:
         "num.io.threads": 4,
         "background.threads": 2,
         "num.recovery.threads.per.data.dir": 1,
+        **(_OF_SEVERAL if replicas > 1 else {}),
     }
 
 
@@ -79,23 +98,26 @@ def _run_storage_tool(place: Place, configuration: Path) -> None:
         )
 
 
-def _prepare(place: Place) -> None:
+def _prepare(place: Place, name: str) -> None:
     log_folder = place.folder / "log"
     configuration = place.folder / "server.properties"
 
     def make(folder: Path) -> None:
-        write_properties(configuration, server_properties(place, folder))
+        write_properties(configuration, server_properties(place, folder, name))
         _run_storage_tool(place, configuration)
 
     version = next(jar.stem for jar in place.class_path if jar.name.startswith("kafka-server-common"))
+    # The node's id is in it.
+    node = nodes_of(place)[name]
+    template = f"{version}-{CLUSTER_ID}" + (f"-{node}" if node > 1 else "")
     try:
-        shutil.copytree(template_folder(place.cache, f"{version}-{CLUSTER_ID}", make), log_folder)
+        shutil.copytree(template_folder(place.cache, template, make), log_folder)
     except OSError:
         # Where nothing can be kept, it is formatted at every start.
         shutil.rmtree(log_folder, ignore_errors=True)
         log_folder.mkdir()
         make(log_folder)
-    write_properties(configuration, server_properties(place, log_folder))
+    write_properties(configuration, server_properties(place, log_folder, name))
     write_log_configuration(place.folder, "warn")
 
 
@@ -111,52 +133,41 @@ def _command(place: Place) -> list[str]:
     ]
 
 
-def _check(place: Place) -> None:
+def _metadata_from(place: Place, name: str) -> ClusterMetadata:
+    """Return what one broker says of the cluster; the others may not be there yet, or no more."""
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({**client_settings(place.endpoints.kafka), "log_level": 0})
-    if not admin.list_topics(timeout=5).brokers:
-        raise ConnectionError("no broker in the cluster's metadata")
+    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{place.ports[name]}", "log_level": 0})
+    return admin.list_topics(timeout=5)
 
 
-def _topics(place: Place) -> dict[str, str]:
-    names = topics_with_prefix(admin_client(place.endpoints.kafka), "")
-    return dict.fromkeys((name for name in names if name not in _OWN_TOPICS), "")
+def _check(place: Place, name: str) -> None:
+    if nodes_of(place)[name] not in _metadata_from(place, name).brokers:
+        raise ConnectionError("the broker is not in the cluster's metadata")
 
 
-def _remove_topic(place: Place, name: str) -> None:
-    delete_topics(admin_client(place.endpoints.kafka), [name])
+def _complete(place: Place, name: str) -> None:
+    """Wait until a broker that was killed has all that was written meanwhile: until then no other may go."""
+    nodes = nodes_of(place)
+    if len(nodes) == 1:
+        return
+    node = nodes[name]
 
+    def behind() -> list[str]:
+        return [
+            f"{topic.topic}-{one.id}"
+            for topic in _metadata_from(place, name).topics.values()
+            for one in topic.partitions.values()
+            if node in one.replicas and node not in one.isrs and one.leader >= 0
+        ]
 
-def _remove_topic_prefix(place: Place, prefix: str) -> None:
-    admin = admin_client(place.endpoints.kafka)
-    names = topics_with_prefix(admin, f"{prefix}.")
-    delete_topics(admin, [*names, f"{HEARTBEATS}.{prefix}"])
-
-
-def _groups(place: Place) -> dict[str, str]:
-    return dict.fromkeys(groups(admin_client(place.endpoints.kafka)), "")
-
-
-def _is_plain(place: Place) -> bool:
-    return place.endpoints.kafka.security_protocol == "PLAINTEXT"
-
-
-def _remove_group(place: Place, name: str) -> None:
-    delete_group(admin_client(place.endpoints.kafka), name, plain=_is_plain(place))
-
-
-def _has_topic(place: Place, name: str) -> bool:
-    return name in topics_with_prefix(admin_client(place.endpoints.kafka), name)
-
-
-def _has_topic_prefix(place: Place, prefix: str) -> bool:
-    admin = admin_client(place.endpoints.kafka)
-    return bool(topics_with_prefix(admin, f"{prefix}.")) or _has_topic(place, f"{HEARTBEATS}.{prefix}")
-
-
-def _has_group(place: Place, name: str) -> bool:
-    return name in groups(admin_client(place.endpoints.kafka))
+    wait_until(
+        lambda: not behind(),
+        f"{name} to have caught up with the other brokers",
+        deadline_seconds=_CATCH_UP_SECONDS,
+        explain=lambda: f"still behind: {', '.join(behind())}",
+        remedy=f"`lakebed logs {name}` shows what it says",
+    )
 
 
 def _container_environment(host_port: int | None) -> dict[str, Value]:
@@ -185,21 +196,39 @@ def _container_environment(host_port: int | None) -> dict[str, Value]:
     }
 
 
-KAFKA = Service(
-    name="kafka",
-    title="Apache Kafka (KRaft)",
-    ports={"kafka": 29092, "controller": None},
-    memory_mb=330,
-    jars="kafka",
-    heap_mb=256,
-    prepare=_prepare,
-    command=_command,
-    check=_check,
-    resources=(
-        ResourceKind("topic-prefix", _remove_topic_prefix, exists=_has_topic_prefix),
-        ResourceKind("consumer-group", _remove_group, _groups, exists=_has_group),
-        ResourceKind("topic", _remove_topic, _topics, exists=_has_topic),
-    ),
+def _ends_abruptly(place: Place) -> bool:
+    """The leader of the quorum would wait 5 s for a successor (Kafka, `KafkaRaftClient`, graceful shutdown).
+
+    Only a JVM that ends in order leaves class data behind; that is worth the wait, once.
+    """
+    leaves_class_data = any(flag.startswith("-XX:ArchiveClassesAtExit") for flag in place.java)
+    return len(nodes_of(place)) > 1 and not leaves_class_data
+
+
+def _broker(name: str, port: int) -> Service:
+    return Service(
+        name=name,
+        title="Apache Kafka (KRaft)",
+        ports={name: port, "controller": None},
+        memory_mb=330,
+        jars="kafka",
+        heap_mb=256,
+        prepare=lambda place: _prepare(place, name),
+        command=_command,
+        check=lambda place: _check(place, name),
+        complete=lambda place: _complete(place, name),
+        ends_abruptly=_ends_abruptly,
+    )
+
+
+def _further_broker(name: str, port: int) -> Service:
+    others = tuple(one for one in BROKERS if one != name)
+    return replace(_broker(name, port), started_with=others, same_program_as="kafka")
+
+
+KAFKA = replace(
+    _broker("kafka", 29092),
+    resources=RESOURCES,
     container=Container(
         service="kafka",
         image=f"apache/kafka:{locked_version('org.apache.kafka:kafka-server')}",
@@ -213,3 +242,6 @@ KAFKA = Service(
         container_name="cdc-kafka",
     ),
 )
+
+FURTHER_BROKERS = tuple(_further_broker(name, 29092 + number) for number, name in enumerate(BROKERS[1:], 1))
+"""Two more: three can lose any one of them."""

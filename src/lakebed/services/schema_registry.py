@@ -18,6 +18,7 @@ from lakebed.provision.template import template_folder
 from lakebed.services.answers import answers_ok, found, request
 from lakebed.services.container import Container, contract_check, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+from lakebed.services.endpoints import BROKERS
 
 if TYPE_CHECKING:
     import httpx
@@ -147,6 +148,9 @@ def contract_environment(place: Place) -> SchemaRegistryEnvironment:
         schema_registry_kafkastore_bootstrap_servers=place.endpoints.kafka.bootstrap_servers
         if "kafka" in place.endpoints
         else _IN_MEMORY,
+        schema_registry_kafkastore_topic_replication_factor=max(
+            1, sum(name in place.stack_ports for name in BROKERS)
+        ),
         schema_registry_listeners=f"http://{LOOPBACK}:{place.ports['schema-registry']}",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ from lakebed.waiting import wait_until
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._metadata import ClusterMetadata
 
 REQUEST_SECONDS = 15.0
+# For each further broker; the odds that a certain one of three is never asked are one in a hundred.
+_QUESTIONS = 5
 
 
 @cache
@@ -22,6 +25,28 @@ def admin_client(kafka: Kafka) -> AdminClient:
     from confluent_kafka.admin import AdminClient
 
     return AdminClient({**client_settings(kafka), "log_level": 0})
+
+
+def all_brokers_say(
+    admin: AdminClient, fact: Callable[[ClusterMetadata], bool], topic: str | None = None
+) -> bool:
+    """Whether a fact is true whichever broker is asked.
+
+    Each broker learns of a new or a deleted topic by itself, some sooner than others, and librdkafka asks any
+    of them: with several, the question is put several times.
+
+    Args:
+        admin: of the cluster.
+        fact: asked of what a broker says.
+        topic: the one it is about; None for all.
+    """
+
+    def ask() -> ClusterMetadata:
+        return admin.list_topics(topic, timeout=REQUEST_SECONDS)
+
+    metadata = ask()
+    more = _QUESTIONS * (len(metadata.brokers) - 1)
+    return fact(metadata) and all(fact(ask()) for _ in range(more))
 
 
 def topics_with_prefix(admin: AdminClient, prefix: str) -> list[str]:
@@ -51,7 +76,7 @@ def delete_topics(admin: AdminClient, names: Sequence[str]) -> None:
     if refused:
         raise CleanUpIncomplete("delete topics", "; ".join(refused), "see `lakebed logs kafka`")
     wait_until(
-        lambda: not set(names) & set(admin.list_topics(timeout=REQUEST_SECONDS).topics),
+        lambda: all_brokers_say(admin, lambda metadata: not set(names) & set(metadata.topics)),
         f"topics {', '.join(names)} to be gone",
         deadline_seconds=REQUEST_SECONDS,
     )

@@ -27,6 +27,7 @@ from lakebed.services import Service, service_named
 from lakebed.stack.folders import StackFolder, stacks_folder
 from lakebed.stack.ledger import Entry
 from lakebed.stack.leftovers import find_leftovers, sweep
+from lakebed.stack.plan import asked_for
 from lakebed.stack.ports import PortsByService
 from lakebed.stack.process import ProcessIdentity, last_lines
 from lakebed.stack.supervisor import PROTOCOL, SUPERVISOR
@@ -176,6 +177,14 @@ class StackConnection:
     def _missing(self, asked: dict[str, Any]) -> list[Service]:
         return [service_named(name) for name in self.request("plan", **asked)["missing"]]
 
+    def bring_back(self, service: str) -> None:
+        """Start a server that was killed; of its cluster no other.
+
+        Raises:
+            LakebedError: it could not be started.
+        """
+        self.request("start", services=[service_named(service).name], ports={})
+
     def begin(self, services: Iterable[str], settings: Settings) -> None:
         """Begin to start services and return at once; nothing is begun where something must be downloaded.
 
@@ -304,7 +313,7 @@ class _Asked:
 def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
     """Return what is asked for; the socket is this user's alone, so that credentials may go over it."""
     return {
-        "services": list(services),
+        "services": asked_for(services, settings),
         "ports": settings.ports,
         "attach": settings.attach.to_json(secrets=True),
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakebed.errors import LakebedError, NotOurs, StackFailed, UnknownKind
-from lakebed.services import SERVICES, Place, ResourceKind, Service
+from lakebed.services import SERVICES, Place, ResourceKind, Service, further_servers
 from lakebed.stack.ledger import Entry, Ledger, States
 from lakebed.stack.process import ProcessIdentity, end_process
 
@@ -97,10 +97,11 @@ class Resources:
             shutil.rmtree(folder)
 
     def _place(self, service: Service) -> Place:
-        place = self._places().get(service.name)
-        if place is None:
-            raise StackFailed(f"reach {service.name}", "it does not run")
-        return place
+        places = self._places()
+        for name in (service.name, *further_servers(service.name)):
+            if name in places:
+                return places[name]
+        raise StackFailed(f"reach {service.name}", "it does not run")
 
     def refuse_others(self, entries: Iterable[Entry]) -> None:
         """Refuse what is there already on servers of somebody else's: it would be removed some day.
@@ -162,20 +163,20 @@ class Resources:
     def _returned(self, service: str, baseline: Mapping[str, States]) -> list[Left]:
         lefts: list[Left] = []
         for kind_name, before in baseline.items():
-            _, kind = _BY_KIND[kind_name]
+            of, kind = _BY_KIND[kind_name]
             assert kind.present is not None
             try:
-                now = kind.present(self._place(_BY_KIND[kind_name][0]))
+                now = kind.present(self._place(of))
             except Exception as error:  # a server that is gone: said once, for all of its kind
                 lefts.append(Left(Entry(kind_name, "(all)"), _in_words(error)))
                 continue
             lefts += self.remove(Entry(kind_name, name) for name in now if name not in before)
             for name, state in before.items():
-                lefts += self._restored(service, kind, name, state, now.get(name))
+                lefts += self._restored(of, kind, name, state, now.get(name))
         return lefts
 
     def _restored(
-        self, service: str, kind: ResourceKind, name: str, state: str, now: str | None
+        self, service: Service, kind: ResourceKind, name: str, state: str, now: str | None
     ) -> list[Left]:
         if now == state:
             return []
@@ -183,7 +184,7 @@ class Resources:
         if kind.restore is None:
             return [Left(entry, "it was there before the tests and is gone")]
         try:
-            kind.restore(self._places()[service], name, state)
+            kind.restore(self._place(service), name, state)
         except Exception as error:  # see `_removed`
             return [Left(entry, _in_words(error))]
         return []

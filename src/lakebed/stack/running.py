@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -221,7 +222,12 @@ class RunningService:
 
     def _end(self) -> None:
         if self._identity is not None:
-            end_process(self._identity, self.service.stop_signal, STOP_PATIENCE_SECONDS)
+            abruptly = self.service.ends_abruptly(self.place)
+            end_process(
+                self._identity,
+                signal.SIGKILL if abruptly else self.service.stop_signal,
+                STOP_PATIENCE_SECONDS,
+            )
             if self._process is not None:
                 self._process.wait(STOP_PATIENCE_SECONDS)
             self._folder.forget_process(self.service.name)

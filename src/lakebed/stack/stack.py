@@ -16,11 +16,11 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
-from lakebed.services import KNOWN_SERVICES, Place, Service, service_named
+from lakebed.services import KNOWN_SERVICES, Place, Service, further_servers, service_named
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
-from lakebed.stack.plan import services_for
+from lakebed.stack.plan import services_for, to_end_first
 from lakebed.stack.ports import PortsByService, choose_ports
 from lakebed.stack.process import end_process
 from lakebed.stack.room import check_disk, check_memory
@@ -109,6 +109,8 @@ class Stack:
                     f"it runs on port {self._ports[name][service_named(name).main_port]}",
                     "`lakebed down` first; nothing was changed",
                 )
+        for service in missing:
+            self._refuse_to_grow(service)
         taken = [port for ports in self._ports.values() for port in ports.values()]
         ports = choose_ports(
             [service for service in missing if service.name not in self._ports],
@@ -120,6 +122,17 @@ class Stack:
         if missing:
             check_disk(self.folder.path, self.settings.free_disk_mb)
         return ports
+
+    def _refuse_to_grow(self, service: Service) -> None:
+        """Refuse another server for a cluster that is there: the others would not know of it."""
+        others = [name for name in service.started_with if name in self._ports]
+        if service.name not in self._ports and others:
+            raise StackFailed(
+                f"start {service.name} beside {', '.join(others)}",
+                "this stack has been started without it, and a cluster keeps its size",
+                "`lakebed down` for a new stack, or the setting stack = own for tests; several from the"
+                " beginning come with the settings kafka_brokers and connect_workers; nothing was started",
+            )
 
     def check_memory(self, asked: Mapping[str, int]) -> None:
         """Refuse what needs more memory than there is, what has been promised before being counted in.
@@ -143,8 +156,8 @@ class Stack:
         """Start what is not up yet of `names` and what they need; `chosen_ports` as for `missing`.
 
         Returns:
-            One future for each service asked for, needed ones included; each raises what the start of
-            its service raised.
+            One future for each service asked for, needed ones and the others of a cluster that runs
+            included; each raises what the start of its service raised.
         """
         names = list(names)
         asked = [
@@ -162,7 +175,9 @@ class Stack:
                 self._prepare_to_run(service, provisions)
             for service in missing:
                 self._starts[service.name] = self._pool.submit(self._start, service)
-            return [self._starts[service.name] for service in asked]
+            names = [service.name for service in asked]
+            others = [other for name in names for other in further_servers(name) if self._is_up(other)]
+            return [self._starts[name] for name in (*names, *others)]
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
         if service.name not in self.running:
@@ -233,7 +248,7 @@ class Stack:
         )
 
     def _java(self, service: Service, folder: Path, class_path: Sequence[Path]) -> tuple[str, ...]:
-        data = class_data_for(service.name, list(class_path), self._cache, folder)
+        data = class_data_for(service.same_program_as or service.name, list(class_path), self._cache, folder)
         self._class_data[service.name] = data
         temporary = folder / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -277,10 +292,9 @@ class Stack:
             left = dict(self.running)
         failures: list[LakebedError] = []
         while left:
-            needed = {name for running in left.values() for name in running.service.needs}
-            last = {name: running for name, running in left.items() if name not in needed}
-            with ThreadPoolExecutor(max_workers=len(last)) as pool:
-                ends = {name: pool.submit(running.stop, reason) for name, running in last.items()}
+            first = to_end_first([running.service for running in left.values()])
+            with ThreadPoolExecutor(max_workers=len(first)) as pool:
+                ends = {name: pool.submit(left[name].stop, reason) for name in first}
             for name, end in ends.items():
                 error = end.exception()
                 if error is not None:

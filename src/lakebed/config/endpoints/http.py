@@ -71,6 +71,11 @@ class HttpEndpoint(Endpoint):
         return self.url.rstrip("/")
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """Every URL under which it may be asked, the first one first, as `base`."""
+        return (self.base,)
+
+    @property
     def basic(self) -> tuple[str, str] | None:
         """User and password, None where there are none."""
         if self.username is None or self.password is None:
@@ -88,9 +93,32 @@ class HttpEndpoint(Endpoint):
 
 
 class ConnectEndpoint(HttpEndpoint):
-    """A worker of Kafka Connect."""
+    """A cluster of Kafka Connect's workers.
+
+    Attributes:
+        further_urls: of workers of the same cluster, which are asked when the first one cannot be reached.
+    """
 
     title: ClassVar[str] = "Kafka Connect's REST interface"
+
+    further_urls: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _further_possible(self) -> ConnectEndpoint:
+        for url in self.further_urls:
+            check_endpoint_url(type(self), url)
+            if "@" in url:
+                raise ValueError("further_urls have no user: the one of url is used for all")
+        return self
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The URL of every worker, as `base`."""
+        return (self.base, *(url.rstrip("/") for url in self.further_urls))
+
+    def servers(self) -> list[tuple[str, int]]:
+        """Return host and port of each worker."""
+        return [host_and_port(url) for url in (self.url, *self.further_urls)]
 
 
 class RegistryEndpoint(HttpEndpoint):
