@@ -1,4 +1,4 @@
-"""What more tables cost in the lake: one pipeline over ever more topics, its batches and the files they make."""
+"""What more tables cost in the lake: one pipeline over ever more topics, its batches and their files."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def run(rounds: int) -> Table:
     table = new_table(
         "more tables in the lake",
         "one pipeline, each topic into a Delta table and an Iceberg table;"
-        f"\nfirst: two rows in each; later: one change in each, median of {BATCHES};\nJVM: Spark's memory at the end; objects of one table at the end",
+        f"\nfirst: two rows in each; later: one change in each, median of {BATCHES};"
+        "\nJVM: Spark's memory at the end; objects of one table at the end",
         "tables",
         "first batch",
         "later (median)",
