@@ -1,4 +1,4 @@
-"""How many changes a second a connector keeps up with: committed at an even pace, and how far it is behind."""
+"""How many changes a second a connector keeps up with, committed at an even pace; how far it is behind."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ def _kept(stream: Stream, connection: StackConnection, rate: int, first_id: int)
         "fetch.wait.max.ms": 10,
         "log_level": 0,
     }
-    slot = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots WHERE slot_name = %s"
+    slot = (
+        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots"
+        " WHERE slot_name = %s"
+    )
     offset = end_of(stream.addresses.kafka_bootstrap_servers, topic)
     consumer = Consumer(settings)
     started = time.monotonic()
@@ -109,7 +112,7 @@ def run(rounds: int) -> Table:
     """Measure; once, whatever `rounds` says."""
     table = new_table(
         "changes, sustained",
-        f"inserts of one table for {SECONDS:.0f} s, in at most {TRANSACTIONS_PER_SECOND} transactions a second;"
+        f"inserts for {SECONDS:.0f} s, in at most {TRANSACTIONS_PER_SECOND} transactions a second;"
         "\nbehind: committed and not yet with the consumer at the last"
         " commit; until when; log kept for the slot; Connect's memory",
         "asked for",

@@ -136,11 +136,8 @@ def test_connect_is_cut_off_from_the_database(orders: Orders, debezium_connector
 
 def test_connect_is_cut_off_from_kafka(orders: Orders, kafka_admin_client: AdminClient) -> None:
     def is_thrown_out() -> bool:
-        listed = kafka_admin_client.list_consumer_groups(request_timeout=10).result().valid
-        states = {
-            one.group_id: one.state.name for one in listed if one.group_id.startswith("lakebed-connect")
-        }
-        return states != {} and "STABLE" not in states.values()
+        listed = kafka_admin_client.list_groups(timeout=10)
+        return [one.state for one in listed if str(one.id).startswith("lakebed-connect")] == ["Empty"]
 
     with cut("connect", "broker"):
         began = time.monotonic()
@@ -206,4 +203,4 @@ def test_a_delay_on_the_way_is_seen_in_the_latency_of_changes(
     told("a change takes", before)
     told("a change takes, with 0.1 s on the way", during)
     # PostgreSQL sends by itself what is committed: it is one way, not two.
-    assert delay <= during - before < 1.5 * delay
+    assert 0.9 * delay < during - before < 1.5 * delay

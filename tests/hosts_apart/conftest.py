@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -52,8 +53,12 @@ def in_world(
         hosts = stacks / "hosts"
         hosts.mkdir(mode=0o711)
 
+        # Installed, lakebed is found by its entry point.
+        installed = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
+        plugin = [] if "lakebed" in installed else ["-p", "lakebed.pytest_plugin"]
+
         def run(file: Path, *options: str, bare: bool = False) -> pytest.RunResult:
-            tests: Sequence[str] = ("-p", "no:cacheprovider", "-p", "lakebed.pytest_plugin", "-rP", *options)
+            tests: Sequence[str] = ("-p", "no:cacheprovider", "-p", "no:randomly", *plugin, "-rP", *options)
             pytester.makepyfile(test_inside=file.read_text())
             command = [sys.executable, "-m", "pytest", *tests, "test_inside.py"]
             return pytester.run(*command_in_world(hosts, command, bare=bare), timeout=280)

@@ -22,7 +22,11 @@ from lakebed.stack.folders import StackFolder
 from lakebed.stack.running import RunningService
 from lakebed.stack.unprivileged import readable_software, unprivileged_owner
 
-_JAVA = ("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
+_JAVA = (
+    *("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"),
+    # Its file is named by the process id, which is not the only one of its kind here.
+    "-XX:-UsePerfData",
+)
 
 
 def _software(service: Service, cache: Path, own: Path, owner: tuple[int, int] | None) -> dict[str, Any]:
@@ -39,6 +43,8 @@ def _start(service: Service, folder: StackFolder) -> None:
     cache = cache_folder(load_settings().cache_folder)
     own = folder.service_folder(service.name)
     own.mkdir(mode=0o711)
+    temporary = own / "tmp"
+    temporary.mkdir()
     owner = unprivileged_owner() if service.refuses_root else None
     ports = ports_of(service)
     place = Place(
@@ -47,7 +53,7 @@ def _start(service: Service, folder: StackFolder) -> None:
         ports=ports,
         stack_ports={service.name: ports},
         owner=owner,
-        java=(str(java_executable()), *_JAVA),
+        java=(str(java_executable()), *_JAVA, f"-Djava.io.tmpdir={temporary}"),
         attached=ATTACHED,
         **_software(service, cache, own, owner),
     )

@@ -13,11 +13,13 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 
-_WORLD = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+# It dies with the process that starts it, as that one may be killed.
+_WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "KILL")
+_WORLD = (*_WITH_ITS_PARENT, "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 # Not root: a user namespace gives the rights over the world, and nothing outside it. The user stays who it
 # is, because PostgreSQL refuses to run as root (Linux manual, unshare(1) and user_namespaces(7)).
 _OF_USER = ("--user", "--map-current-user", "--keep-caps")
-_PROGRAMS = ("unshare", "nsenter", "ip", "tc")
+_PROGRAMS = ("setpriv", "unshare", "nsenter", "ip", "tc")
 _NEEDED = (
     ("process and network namespaces", ("true",)),
     ("a network namespace for each host", ("unshare", "--net", "true")),

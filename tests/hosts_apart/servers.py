@@ -7,7 +7,7 @@ the others are their addresses; the rest is as it is.
 from __future__ import annotations
 
 import dataclasses
-import os
+import random
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -27,6 +27,8 @@ WAL_SENDER_TIMEOUT_SECONDS = 4
 CONNECT_SESSION_SECONDS = 6
 _PORTS = {"postgres": 5432, "kafka": 9092, "connect": 8083, "schema-registry": 8081, "s3": 9000}
 _PORTS |= {"iceberg-rest": 8181}
+# A world has all ports to itself, but shares the files that SeaweedFS makes in /tmp and names by its ports.
+_FIRST_PORT = random.randrange(20_000, 32_000)
 _HOST_OF = {"postgres": "database", "kafka": "broker", "schema-registry": "broker", "connect": "connect"}
 _HOST_OF |= {"s3": "lake", "iceberg-rest": "lake"}
 
@@ -52,9 +54,8 @@ ATTACHED = Attach.model_validate(attach())
 
 
 def ports_of(service: Service) -> dict[str, int]:
-    """Return the ports of a service on its host. SeaweedFS makes files in /tmp by some of them."""
-    # A host has all ports to itself. Only those files are shared with the world outside.
-    first = 20_000 + os.getpid() % 1_000 * 20
+    """Return the ports of a service on its host."""
+    first = _FIRST_PORT + 20 * list(_PORTS).index(service.name)
     others = {name: first + number for number, name in enumerate(service.ports)}
     return {**others, service.main_port: _PORTS[service.name]}
 

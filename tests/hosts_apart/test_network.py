@@ -36,9 +36,15 @@ def test_the_network_between_hosts(in_world: Callable[..., pytest.RunResult]) ->
     assert subprocess.check_output(["ip", "-oneline", "link"]) == before
 
 
-def test_a_world_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+_AS_A_CHILD = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
+
+
+@pytest.mark.parametrize("killed", ["the world", "who has started it"])
+def test_a_world_that_is_killed_leaves_nothing(tmp_path: Path, killed: str) -> None:
     said = "import os, sys; print(os.readlink('/proc/self/ns/net'), flush=True); sys.stdin.read()"
     command = command_in_world(tmp_path, [sys.executable, "-c", said], bare=True)
+    if killed == "who has started it":
+        command = [*_AS_A_CHILD, *command]
     before = _networks()
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
