@@ -126,7 +126,7 @@ def test_connect_is_cut_off_from_the_database(orders: Orders, debezium_connector
         # The connector goes on being RUNNING: that its slot is not used tells that it does not reach it.
         with pytest.raises(DeadlinePassed, match="inactive since") as caught:
             orders.pipeline.wait_until_in_kafka(deadline_seconds=2)
-        assert f"slot {slot[0]!r}" in str(caught.value)
+        assert "Connect's worker: healthy" in str(caught.value)
         told(f"the barrier says:\n{caught.value}\ncut for", time.monotonic() - began)
     healed = time.monotonic()
     orders.insert(301, 400)
@@ -146,10 +146,9 @@ def test_connect_is_cut_off_from_kafka(orders: Orders, kafka_admin_client: Admin
         wait_until(is_thrown_out, "Kafka to throw the worker out of its group", deadline_seconds=30)
         told("Kafka throws the worker out of its group after", time.monotonic() - began)
         orders.insert(201, 300)
-        with pytest.raises(DeadlinePassed) as caught:
+        with pytest.raises(DeadlinePassed, match="Connect's worker: not healthy") as caught:
             orders.pipeline.wait_until_in_kafka(deadline_seconds=2)
         told(f"the barrier says:\n{caught.value}\ncut for", time.monotonic() - began)
-        assert "Connect's worker: " in str(caught.value)
     healed = time.monotonic()
     orders.insert(301, 400)
     orders.pipeline.wait_until_caught_up()

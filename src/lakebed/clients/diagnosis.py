@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakebed.errors import LakebedError
+from lakebed.errors import ConnectRefused, LakebedError
 from lakebed.stack.process import last_lines
 
 if TYPE_CHECKING:
@@ -107,8 +107,18 @@ def _connector(client: DebeziumClient, name: str) -> str:
 
 
 def _worker(client: DebeziumClient) -> str:
-    """Return a line on the worker: its tasks stay RUNNING when it has lost Kafka, and its health tells."""
-    health = client.health()
+    """Return a line on the worker: when it has lost Kafka its tasks stay RUNNING, and only its health tells.
+
+    Source: KIP-1017. A worker that is not healthy answers with an error, and says in it what it is busy with.
+    """
+    try:
+        health = client.health()
+    except ConnectRefused as error:
+        if error.seen.startswith("HTTP 404"):
+            return f"{_WORKER}: its health is not known (before Kafka 3.9)"
+        if error.seen.startswith("HTTP "):
+            return f"{_WORKER}: not healthy: {error.seen}"
+        raise
     return f"{_WORKER}: {health['status']}: {health['message']}"
 
 
