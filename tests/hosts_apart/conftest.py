@@ -61,7 +61,7 @@ def in_world(
             tests: Sequence[str] = ("-p", "no:cacheprovider", "-p", "no:randomly", *plugin, "-rP", *options)
             pytester.makepyfile(test_inside=file.read_text())
             command = [sys.executable, "-m", "pytest", *tests, "test_inside.py"]
-            return pytester.run(*command_in_world(hosts, command, bare=bare), timeout=280)
+            return pytester.run(*command_in_world(hosts, command, bare=bare), timeout=600)
 
         try:
             yield run

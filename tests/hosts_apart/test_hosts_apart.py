@@ -11,8 +11,8 @@ import pytest
 CHAIN = Path(__file__).with_name("chain.py")
 # Shorter than the cut: Hadoop would wait 200 s for an answer of the store.
 _SPARK = {
-    "spark.hadoop.fs.s3a.connection.timeout": "5s",
-    "spark.hadoop.fs.s3a.connection.establish.timeout": "5s",
+    "spark.hadoop.fs.s3a.connection.timeout": "5000",
+    "spark.hadoop.fs.s3a.connection.establish.timeout": "5000",
 }
 
 
