@@ -8,7 +8,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import attach, comparison, fixtures, latency, registry, spark, start, throughput
+from bench import (
+    attach,
+    comparison,
+    fixtures,
+    lake_tables,
+    latency,
+    registry,
+    scaling,
+    spark,
+    start,
+    sustained,
+    throughput,
+)
 
 BENCHES: dict[str, Callable[[int], Table]] = {
     "start": start.run,
@@ -16,19 +28,24 @@ BENCHES: dict[str, Callable[[int], Table]] = {
     "fixtures": fixtures.run,
     "latency": latency.run,
     "throughput": throughput.run,
+    "sustained": sustained.run,
     "registry": registry.run,
     "spark": spark.run,
     "comparison": comparison.run,
+    "scaling": scaling.run,
+    "lake_tables": lake_tables.run,
 }
+# Take many minutes: only when they are named.
+LONG = ("scaling", "lake_tables")
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)), metavar=f"[{'|'.join(BENCHES)}]...")
 @click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1), help="Measure so often.")
 def main(names: tuple[str, ...], rounds: int) -> None:
-    """Measure lakebed on this machine. Without names: everything."""
+    """Measure lakebed on this machine. Without names: all that is quick."""
     console = Console(soft_wrap=False)
-    for name in names or BENCHES:
+    for name in names or [name for name in BENCHES if name not in LONG]:
         console.print(BENCHES[name](rounds))
         console.print()
 

@@ -67,7 +67,7 @@ def run(rounds: int) -> Table:
             with streaming(connection, "throughput", avro=avro) as stream:
                 kafka = stream.addresses.kafka_bootstrap_servers
                 stream.connector.wait_until_acknowledged(stream.database)
-                offset = _end_of(kafka, stream.connector.topic("throughput"))
+                offset = end_of(kafka, stream.connector.topic("throughput"))
                 seconds = []
                 for _ in range(1 + warm):
                     seconds.append(_seconds(stream, offset, next_id))
@@ -81,7 +81,7 @@ def run(rounds: int) -> Table:
     return table
 
 
-def _end_of(bootstrap_servers: str, topic: str) -> int:
+def end_of(bootstrap_servers: str, topic: str) -> int:
     """Return the offset at which the topic's next event will be."""
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench-end", "log_level": 0})
     try:

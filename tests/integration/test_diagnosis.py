@@ -24,6 +24,7 @@ def test_a_streaming_connector_with_its_slot_and_publication(
     text = debezium_connector.describe(postgres_connection)
     assert text.startswith("state: RUNNING\n")
     assert "task 0 RUNNING" in text
+    assert "Connect's worker: healthy: " in text
     assert f"slot '{debezium_connector.config.slot_name}': sender streaming, " in text
     assert "bytes behind" in text
     assert "wal_status=reserved" in text
@@ -54,6 +55,7 @@ def test_servers_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
         with DebeziumClient(url, log=tmp_path / "connect.log") as client:
             text = diagnose(client, "orders")
     assert text.startswith("connector: no answer (ConnectRefused: ConnectError:")
+    assert "Connect's worker: no answer (ConnectRefused: ConnectError:" in text
     assert "(no log: No such file or directory)" in text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakebed.errors import LakebedError
+from lakebed.errors import ConnectRefused, LakebedError
 from lakebed.stack.process import last_lines
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _LOG_ENTRIES = 10
 _LOG_LINES_SEARCHED = 400
 # Said of every topic that is made by being written to.
 _NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
+_WORKER = "Connect's worker"
 # An entry of such a level, or the first line of an exception.
 _TELLING = re.compile(r"\d{4}-\S+ \S+ (WARN|ERROR)|Caused by: |[a-z]+(\.\w+)+(Exception|Error)\b")
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
@@ -42,7 +43,7 @@ def diagnose(
     postgres: psycopg.Connection[Any] | None = None,
     slot_name: str | None = None,
 ) -> str:
-    """Return what is known of a connector: its states, its tasks' traces, its slot, the end of Connect's log.
+    """Return what is known of a connector: states, tasks' traces, worker, slot, the end of Connect's log.
 
     It never raises: what a server does not answer is said in its place.
 
@@ -54,7 +55,7 @@ def diagnose(
 
     Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
     """
-    parts = [_said("connector", lambda: _connector(client, name))]
+    parts = [_said("connector", lambda: _connector(client, name)), _said(_WORKER, lambda: _worker(client))]
     if postgres is not None:
         config = _config(client, name)
         slot = slot_name or config.get("slot.name")
@@ -117,6 +118,22 @@ def _connector(client: DebeziumClient, name: str) -> str:
         f"task {task.id} {task.state}" + (f"\n{task.trace}" if task.trace else "") for task in status.tasks
     ]
     return "\n".join(lines if status.tasks else [*lines, "no tasks"])
+
+
+def _worker(client: DebeziumClient) -> str:
+    """Return a line on the worker: when it has lost Kafka its tasks stay RUNNING, and only its health tells.
+
+    Source: KIP-1017. A worker that is not healthy answers with an error, and says in it what it is busy with.
+    """
+    try:
+        health = client.health()
+    except ConnectRefused as error:
+        if error.seen.startswith("HTTP 404"):
+            return f"{_WORKER}: its health is not known (before Kafka 3.9)"
+        if error.seen.startswith("HTTP "):
+            return f"{_WORKER}: not healthy: {error.seen}"
+        raise
+    return f"{_WORKER}: {health['status']}: {health['message']}"
 
 
 def slot_state(postgres: psycopg.Connection[Any], slot_name: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lakebed.cdc.pipeline import OnCommit, Pipeline, Target
     from lakebed.clients.connector import Connector
+    from lakebed.config.endpoints import Endpoint
     from lakebed.lifecycle import CleanUp
     from lakebed.pytest_plugin.session import SessionStack
 
@@ -72,12 +73,14 @@ class CdcPipeline:
         database: Callable[[], psycopg.Connection[Any]],
         bootstrap_servers: Kafka,
         checkpoint: str,
+        lake: Mapping[str, Endpoint],
     ) -> None:
         self.pipeline = pipeline
         self.connector = connector
         self.checkpoint = checkpoint
         self._database = database
         self._bootstrap_servers = bootstrap_servers
+        self._lake = lake
 
     def run_available(self) -> int:
         """Bring everything that was committed before this call into the tables; return how many changes.
@@ -127,8 +130,18 @@ class CdcPipeline:
                     ends=ends[target.topic],
                     deadline_seconds=deadline_seconds,
                     check=self.pipeline.raise_if_failed,
-                    explain=self.connector.describe,
+                    explain=self._explain,
                 )
+
+    def _explain(self) -> str:
+        """Return what the connector does, and which servers of the lake cannot be reached from here."""
+        from lakebed.services.attached.probing import unreachable
+
+        lines = [self.connector.describe()]
+        for name, endpoint in self._lake.items():
+            reasons = [unreachable(*server) for server in endpoint.servers()]
+            lines += [f"{name}: {reason}" for reason in reasons if reason is not None]
+        return "\n".join(lines)
 
 
 class CdcPipelines:
@@ -179,11 +192,15 @@ class CdcPipelines:
                 " let it write Avro: @pytest.mark.debezium(avro=True), or debezium_connectors(avro=True)"
             )
         targets = targets_for(connector, tables, delta, iceberg)
-        kafka = self._stack.need("kafka").kafka
+        addresses = self._stack.need("kafka", "schema-registry", "s3")
+        kafka = addresses.kafka
         folder = checkpoint or str(self._stack.new_folder())
         pipeline = Pipeline(self._spark, kafka, self._registry, targets, folder, on_commit=on_commit)
         self._clean_up.add("the pipeline", pipeline.stop)
-        return CdcPipeline(pipeline, connector, self._database, kafka, folder)
+        lake: dict[str, Endpoint] = {"schema-registry": addresses.schema_registry, "s3": addresses.s3}
+        if iceberg is not None and "iceberg-rest" in addresses:
+            lake["iceberg-rest"] = addresses.iceberg_rest
+        return CdcPipeline(pipeline, connector, self._database, kafka, folder, lake)
 
 
 @pytest.fixture
