@@ -68,6 +68,7 @@ def test_lakebed_is_what_the_bill_is_of_and_needs_the_rest(bill: dict[str, Any])
     own = bill["metadata"]["component"]
     assert (own["name"], own["version"], own["type"]) == ("lakebed", lakebed.__version__, "application")
     needs = {one["ref"]: set(one.get("dependsOn", ())) for one in bill["dependencies"]}
+    assert not [ref for ref, of in needs.items() if ref in of]
     assert _by_purl(bill, "maven").keys() <= needs[own["bom-ref"]]
     (pyspark,) = (purl for purl in _by_purl(bill, "pypi") if "/pyspark@" in purl)
     assert pyspark in needs[own["bom-ref"]]

@@ -85,7 +85,9 @@ def _note_dependencies(
     files: list[Component],
 ) -> None:
     for name, component in components.items():
-        needs = [components[needed] for needed in _needed(packages[name]) if needed in components]
+        # Of its extras some name lakebed itself.
+        others = [needed for needed in _needed(packages[name]) if needed in components and needed != name]
+        needs = [components[needed] for needed in others]
         bom.register_dependency(component, [*needs, *(files if name == _OURS else [])])
 
 
