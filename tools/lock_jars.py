@@ -2,7 +2,8 @@
 
 The lists are written by hand and tried against the real servers, because what a POM asks for is many
 times what a server loads (docs/provision.md tells how that was found out). Each file is downloaded once
-and compared with the sha1 that the repository publishes beside it; its sha256 and size go into the lock.
+and compared with the sha1 that the repository publishes beside it; its sha256 and size go into the lock, with
+the licences that its POM, or the nearest of that's parents with any, declares.
 
     python tools/lock_jars.py [--files FOLDER]
 """
@@ -12,12 +13,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 from jgo.constants import MAVEN_CENTRAL_URL
+from jgo.maven import POM, MavenContext
 
 from lakebed.provision.lock import Artifact
 
@@ -252,6 +256,28 @@ SETS: dict[str, list[str] | dict[str, list[str]]] = {
 }
 
 
+SPDX_IDS = {
+    r"^(the )?apache.*2(\.0)?\b": "Apache-2.0",
+    r"^BSD.2.clause": "BSD-2-Clause",
+    # The Eclipse Distribution License, and the licences of ASM and Go, are the one with three clauses.
+    r"^(BSD.3.clause|modified BSD|EDL.1|go license)": "BSD-3-Clause",
+    r"^EPL.1": "EPL-1.0",
+    r"^(EPL.2|eclipse public license.*2)": "EPL-2.0",
+    r"^(GPL.?2.*CPE|GPL-2.0-with-classpath|the GNU general public.*2.*classpath)": (
+        "GPL-2.0-with-classpath-exception"
+    ),
+    r"^LGPL.2\.1": "LGPL-2.1-only",
+    r"^MIT-0": "MIT-0",
+    r"^(the )?MIT": "MIT",
+    r"^MPL.1\.1": "MPL-1.1",
+    r"^MPL.2": "MPL-2.0",
+    r"^public domain": "CC0-1.0",
+    r"^W3C": "W3C",
+}
+# The POM speaks of the packaging only.
+MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"]}
+
+
 def coordinates_of(listed: list[str] | dict[str, list[str]]) -> list[str]:
     """Return the coordinates of a set, those of every platform together."""
     if isinstance(listed, dict):
@@ -277,6 +303,30 @@ def lock(coordinates: str, files: Path, client: httpx.Client) -> dict[str, str |
     return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
 
 
+def spdx_id(name: str) -> str:
+    """Return the SPDX id of a licence that a POM names; the name where it has none."""
+    for pattern, found in SPDX_IDS.items():
+        if re.search(pattern, name, re.IGNORECASE):
+            return found
+    return name
+
+
+def licences(coordinates: str, context: MavenContext) -> list[str]:
+    """Return the licences of one artifact.
+
+    Raises:
+        ValueError: it declares none.
+    """
+    artifact = Artifact.parse(coordinates)
+    pom: POM | None = context.project(artifact.group, artifact.name).at_version(artifact.version).pom()
+    while pom is not None:
+        names = [name for name in pom.values("licenses/license/name") if name]
+        if names:
+            return list(dict.fromkeys([*map(spdx_id, names), *MORE_LICENCES.get(artifact.group, ())]))
+        pom = context.pom_parent(pom)
+    raise ValueError(f"{coordinates} declares no licence")
+
+
 def main() -> int:
     """Write the lock file and print how many MB each set is."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -285,7 +335,12 @@ def main() -> int:
     files.mkdir(parents=True, exist_ok=True)
     every = sorted({name for listed in SETS.values() for name in coordinates_of(listed)})
     with httpx.Client(timeout=60, follow_redirects=True) as client, ThreadPoolExecutor(6) as pool:
-        entries = dict(zip(every, pool.map(lambda name: lock(name, files, client), every), strict=True))
+        entries: dict[str, dict[str, Any]] = dict(
+            zip(every, pool.map(lambda name: lock(name, files, client), every), strict=True)
+        )
+    context = MavenContext(repo_cache=files / "poms")
+    for name, entry in entries.items():
+        entry["licences"] = licences(name, context)
     sets = {
         name: {variant: sorted(of) for variant, of in sorted(listed.items())}
         if isinstance(listed, dict)

@@ -330,7 +330,10 @@ def test_prefetch_into_an_empty_cache_without_network_fails_with_its_code(
 @pytest.mark.parametrize(
     ("arguments", "known"),
     [
-        (["frobnicate"], "known commands: compose, demo, doctor, down, env, logs, prefetch, status, up"),
+        (
+            ["frobnicate"],
+            "known commands: compose, demo, doctor, down, env, logs, prefetch, sbom, status, up",
+        ),
         (["up", "--frob"], "known options: --port, --memory-mb"),
     ],
 )

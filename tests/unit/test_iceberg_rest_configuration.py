@@ -39,6 +39,11 @@ def test_the_listener_is_on_loopback_and_there_is_one(place: Place) -> None:
     ]
 
 
+def test_it_answers_to_names_of_its_own_only(place: Place) -> None:
+    (hosts,) = jetty_configuration(place).findall(".//Set[@name='virtualHosts']/Array")
+    assert [name.text for name in hosts] == ["127.0.0.1", "localhost", "iceberg-rest", "cdc-iceberg-rest"]
+
+
 def test_the_catalog_has_the_contracts_properties(place: Place) -> None:
     entries = jetty_configuration(place).findall(".//Map/Entry")
     properties = {entry[0].text: entry[1].text for entry in entries}

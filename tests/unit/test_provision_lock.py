@@ -62,10 +62,17 @@ def test_every_file_has_a_sha256_and_a_size() -> None:
         assert entry["size"] > 0, coordinates
 
 
+def test_every_file_has_a_licence() -> None:
+    for coordinates, entry in LOCK["artifacts"].items():
+        assert entry["licences"], coordinates
+        assert all(isinstance(name, str) and name for name in entry["licences"]), coordinates
+    assert "PostgreSQL" in artifacts_of(["postgres"])[0].licences
+
+
 def test_the_lock_file_has_no_address() -> None:
     assert "//" not in TEXT
     assert set(LOCK) == {"sets", "artifacts"}
-    assert all(set(entry) == {"sha256", "size"} for entry in LOCK["artifacts"].values())
+    assert all(set(entry) == {"sha256", "size", "licences"} for entry in LOCK["artifacts"].values())
 
 
 def test_connect_has_what_the_broker_has() -> None:

@@ -69,7 +69,8 @@ class EventDecoder:
             return self._event(message)
         except ValueError as error:
             raise poison(message, str(error)) from error
-        except (KeyError, TypeError) as error:
+        # Whoever may write to the topic decides what is in it.
+        except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError, RecursionError) as error:
             raise poison(message, f"no change event: {type(error).__name__} {error}") from error
 
     def _event(self, message: Message) -> ChangeEvent:

@@ -122,7 +122,12 @@ class ContentReader:
                 raise ValueError(
                     f"Avro of schema {schema_id}, which the registry refuses: {error}"
                 ) from error
-            schema = json.loads(text or "null")
-            parsed = fastavro.parse_schema(without_logical_types(schema))
-            self._avro[schema_id] = (parsed, avro_type(schema))
+            try:
+                schema = json.loads(text or "null")
+                parsed = fastavro.parse_schema(without_logical_types(schema))
+                self._avro[schema_id] = (parsed, avro_type(schema))
+            # Whatever a schema that is none makes of its reader.
+            except Exception as error:
+                seen = f"{type(error).__name__}: {error!s:.200}"
+                raise ValueError(f"Avro of schema {schema_id}, which cannot be read: {seen}") from error
         return self._avro[schema_id]

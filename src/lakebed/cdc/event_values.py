@@ -85,6 +85,9 @@ def as_float32(value: Any) -> float:
     (bits,) = struct.unpack("<I", struct.pack("<f", number))
     # Java's text of it, in JSON, may be another one.
     number = _float32(bits)
+    if number == 0:
+        # Smaller than four bytes can say.
+        return number
     inner, outer = _float32(bits - 1), _float32(bits + 1)
     if math.isinf(outer):
         outer = 2 * number - inner
@@ -225,7 +228,7 @@ def row_decoder(
             else:
                 try:
                     decoded[name] = decoders.get(name, _same)(value)
-                except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+                except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
                     kind = columns[name].name
                     raise ValueError(
                         f"column {name!r} of type {kind} holds {value!r:.80}: {error}"

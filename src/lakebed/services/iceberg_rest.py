@@ -22,6 +22,9 @@ from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
 
 _CATALOG_PREFIX = "CATALOG_"
+# A page of the Internet may have its own host name resolved to 127.0.0.1 (DNS rebinding): whoever asks by
+# another name than these finds nothing.
+_HOSTS = (LOOPBACK, "localhost", "iceberg-rest", "cdc-iceberg-rest")
 # Its document type would be looked up; the file is written here and needs no validation.
 _NO_VALIDATION = "-Dorg.eclipse.jetty.xml.XmlParser.Validating=false"
 
@@ -72,6 +75,10 @@ def jetty_configuration(place: Place) -> ElementTree.Element:
     handler = ElementTree.SubElement(server, "Set", name="handler")
     context = _new(handler, "org.eclipse.jetty.servlet.ServletContextHandler")
     _set(context, "contextPath", "/")
+    hosts = ElementTree.SubElement(context, "Set", name="virtualHosts")
+    names = ElementTree.SubElement(hosts, "Array", type="java.lang.String")
+    for name in _HOSTS:
+        ElementTree.SubElement(names, "Item").text = name
     add_servlet = _call(context, "addServlet")
     holder = _new(_argument(add_servlet), "org.eclipse.jetty.servlet.ServletHolder")
     servlet = _new(_argument(holder), "org.apache.iceberg.rest.RESTCatalogServlet")

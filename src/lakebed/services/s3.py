@@ -28,6 +28,8 @@ _SWITCHED_OFF = (
     *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
     "-master.telemetry=false",
 )
+# By default a page of any site may read and write; a browser sends no such origin.
+_ORIGINS = tuple(f"-{name}.allowedOrigins=none" for name in ("filer", "s3"))
 
 
 def storage_options(endpoint: Store) -> dict[str, str]:
@@ -62,6 +64,7 @@ def _command(place: Place) -> list[str]:
         *sockets,
         f"-bucket={','.join(_OWN_BUCKETS)}",
         *_SWITCHED_OFF,
+        *_ORIGINS,
     ]
 
 

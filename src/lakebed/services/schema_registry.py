@@ -46,11 +46,18 @@ _RULE = (
     f" -> set(attribute='%U', value='{CONFLUENT_PATH}%U')\n"
 )
 
+# A page of the Internet may have its own host name resolved to 127.0.0.1, and then ask as if the registry
+# were its own server (DNS rebinding). Such a name has a dot (RFC 9110, "421 Misdirected Request").
+_HOSTS = (
+    "not regex(pattern='^(127[.][0-9.]+|([A-Za-z0-9_-]+[.])?localhost|[A-Za-z0-9_-]+)(:[0-9]+)?$',"
+    " value='%{i,Host}', full-match=true) -> response-code(421)\n"
+)
+
 
 def _guard(credentials: tuple[str, str]) -> str:
     """Return the rule that answers 401 to whoever does not send these credentials.
 
-    It stands first, so it holds for everything the registry serves (RFC 7617, "The 'Basic' HTTP
+    It stands before the rest, so it holds for everything the registry serves (RFC 7617, "The 'Basic' HTTP
     Authentication Scheme").
     """
     expected = base64.b64encode(":".join(credentials).encode()).decode()
@@ -77,20 +84,21 @@ def _root_jar(place: Place) -> Path:
     if own.exists():
         return own
     if place.credentials is not None:
-        _write_root_jar(own, _guard(place.credentials) + _RULE, 0o600)
+        _write_root_jar(own, _HOSTS + _guard(place.credentials) + _RULE, 0o600)
         return own
-    version = hashlib.sha256(_RULE.encode()).hexdigest()[:8]
+    rules = _HOSTS + _RULE
+    version = hashlib.sha256(rules.encode()).hexdigest()[:8]
     try:
         return (
             template_folder(
                 place.cache,
                 f"schema-registry-root-{version}",
-                lambda folder: _write_root_jar(folder / _ROOT_JAR, _RULE),
+                lambda folder: _write_root_jar(folder / _ROOT_JAR, rules),
             )
             / _ROOT_JAR
         )
     except OSError:
-        _write_root_jar(own, _RULE)
+        _write_root_jar(own, rules)
         return own
 
 

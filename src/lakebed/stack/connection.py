@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import subprocess
@@ -14,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lakebed.errors
 from lakebed import __version__
 from lakebed.config.attach import Attach
 from lakebed.config.settings import Settings
@@ -27,6 +25,7 @@ from lakebed.services import Service, service_named
 from lakebed.stack.folders import StackFolder, stacks_folder
 from lakebed.stack.ledger import Entry
 from lakebed.stack.leftovers import find_leftovers, sweep
+from lakebed.stack.messages import encoded, error_from_json, read_message
 from lakebed.stack.plan import asked_for
 from lakebed.stack.ports import PortsByService
 from lakebed.stack.process import ProcessIdentity, last_lines
@@ -74,7 +73,7 @@ class StackConnection:
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            self._socket.sendall(encoded(message))
         except OSError as error:
             raise self._gone() from error
 
@@ -88,19 +87,18 @@ class StackConnection:
 
     def _read_line(self) -> dict[str, Any]:
         try:
-            line = self._lines.readline()
+            message = read_message(self._lines)
         except OSError as error:
             raise self._gone() from error
-        if not line:
+        if message is None:
             raise self._gone()
-        message: dict[str, Any] = json.loads(line)
         return message
 
     def _read_answer(self, on_event: OnEvent) -> dict[str, Any]:
         while True:
             message = self._read_line()
             if "error" in message:
-                raise _error_from_json(message["error"])
+                raise error_from_json(message["error"])
             if "answer" in message:
                 answer: dict[str, Any] = message["answer"]
                 return answer
@@ -339,12 +337,6 @@ def _refuse_left(left: list[dict[str, str]]) -> None:
         )
 
 
-def _error_from_json(content: dict[str, str]) -> LakebedError:
-    error_type = getattr(lakebed.errors, content["type"], StackFailed)
-    error: LakebedError = error_type(content["attempted"], content["seen"], content["remedy"])
-    return error
-
-
 def find_stack(settings: Settings, name: str, client: str) -> StackConnection | None:
     """Connect, without a lease, to a stack that runs; None when there is none of that name.
 
@@ -504,6 +496,7 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
             "keep": keep,
         }
         folder.record_request(request)
+    folder.supervisor_log.touch(mode=0o600)
     with folder.supervisor_log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lakebed.stack.supervisor", str(folder.path)],

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -29,29 +30,45 @@ def stacks_folder(configured: Path | None) -> Path:
     folder; what lies in it is protected one level down.
 
     Raises:
-        StackFailed: it belongs to somebody else, or cannot be made.
+        StackFailed: it belongs to somebody else, lets others write, or cannot be made.
     """
     folder = configured or Path(tempfile.gettempdir()) / f"lakebed-{os.getuid()}"
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        status = folder.lstat()
     except OSError as error:
         raise StackFailed(
             f"make the folder for stacks, {folder}",
             str(error),
             "name another one with the setting data_folder",
         ) from error
+    refuse_others(folder)
+    if configured is None:
+        folder.chmod(mode)
+    others = folder.stat().st_mode
+    if others & stat.S_IWOTH and not others & stat.S_ISVTX:
+        raise StackFailed(
+            f"use {folder} for stacks",
+            "other users may write in it, and so put a folder of theirs in place of a stack's",
+            f"`chmod o-w {shlex.quote(str(folder))}`, or name another one with the setting data_folder",
+        )
+    spread_subfolders(folder)
+    return folder
+
+
+def refuse_others(folder: Path) -> None:
+    """Refuse a folder that somebody else has made where one of lakebed's is to be.
+
+    Raises:
+        StackFailed: it belongs to another user, or is a link or a file.
+    """
+    status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise StackFailed(
             f"use {folder} for stacks",
             f"it is no folder, or belongs to user id {status.st_uid}",
             "name another one with the setting data_folder",
         )
-    if configured is None:
-        folder.chmod(mode)
-    spread_subfolders(folder)
-    return folder
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -111,27 +128,37 @@ class StackFolder:
         return self.path / service
 
     def make(self) -> None:
-        """Make the folder, passable for PostgreSQL's user when lakebed runs as root."""
-        self.path.mkdir(exist_ok=True)
-        self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        """Make the folder, passable for PostgreSQL's user when lakebed runs as root.
+
+        Raises:
+            StackFailed: somebody else has made it.
+        """
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        self.path.mkdir(mode=mode, exist_ok=True)
+        refuse_others(self.path)
+        self.path.chmod(mode)
 
     def _write(self, record: str, content: object) -> None:
-        """Write a record so that it is never seen half written."""
+        """Write a record, for this user only, so that it is never seen half written."""
         unfinished = self.path / f"{record}.new"
+        unfinished.touch(mode=0o600)
         unfinished.write_text(json.dumps(content))
         unfinished.replace(self.path / record)
 
     def record_request(self, request: Mapping[str, object]) -> None:
         """Write down what the supervisor is started with, for its user only."""
-        (self.path / "request.json.new").touch(mode=0o600)
         self._write("request.json", request)
+
+    def _recorded(self, record: str) -> Any:
+        """Return what was written down; None if it was not, or cannot be read."""
+        try:
+            return json.loads((self.path / record).read_text())
+        except (OSError, ValueError, RecursionError):
+            return None
 
     def recorded_request(self) -> dict[str, Any] | None:
         """Return what the supervisor was started with; None if that cannot be read."""
-        try:
-            content = json.loads(self.request.read_text())
-        except (OSError, ValueError):
-            return None
+        content = self._recorded("request.json")
         return content if isinstance(content, dict) else None
 
     def record_ports(self, ports: Mapping[str, Mapping[str, int]]) -> None:
@@ -140,8 +167,8 @@ class StackFolder:
 
     def recorded_ports(self) -> dict[str, dict[str, int]]:
         """Return the ports of every service; none if they cannot be read."""
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            content = json.loads((self.path / "ports.json").read_text())
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            content = self._recorded("ports.json")
             return {service: dict(ports) for service, ports in content.items()}
         return {}
 
@@ -151,8 +178,8 @@ class StackFolder:
 
     def progress(self, service: str) -> Progress:
         """Return how far a service has come."""
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return Progress[json.loads((self.path / f"{service}.progress.json").read_text())]
+        with contextlib.suppress(KeyError, TypeError):
+            return Progress[self._recorded(f"{service}.progress.json")]
         return Progress.NOTHING
 
     def record_process(self, name: str, identity: ProcessIdentity) -> None:
@@ -167,8 +194,8 @@ class StackFolder:
         """Return the recorded processes by name; a record that is half written counts as none."""
         found: dict[str, ProcessIdentity] = {}
         for record in sorted(self.path.glob("*.process.json")):
-            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-                content = json.loads(record.read_text())
+            with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
+                content = self._recorded(record.name)
                 found[record.name.removesuffix(".process.json")] = ProcessIdentity(
                     int(content["pid"]), float(content["create_time"])
                 )
@@ -176,12 +203,12 @@ class StackFolder:
 
     def record_outside_files(self, name: str, files: Iterable[Path]) -> None:
         """Write down files outside this folder that go when it goes."""
-        (self.path / f"{name}.outside.json").write_text(json.dumps([str(file) for file in files]))
+        self._write(f"{name}.outside.json", [str(file) for file in files])
 
     def _remove_outside_files(self) -> None:
         for record in self.path.glob("*.outside.json"):
             with contextlib.suppress(OSError, ValueError, TypeError):
-                for file in json.loads(record.read_text()):
+                for file in self._recorded(record.name):
                     Path(file).unlink(missing_ok=True)
 
     def remove(self) -> None:

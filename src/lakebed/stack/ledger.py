@@ -63,7 +63,7 @@ class Ledger:
             ledger = cls(path)
             for content in contents[1:]:
                 ledger._apply(content)
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise LedgerUnreadable(
                 f"read the ledger {path}",
                 f"{type(error).__name__}: {error}",

@@ -62,6 +62,7 @@ def start_process(
     proxy or Java settings change nothing and no secret of theirs reaches a server.
     """
     user, group = owner or (None, None)
+    log.touch(mode=0o600)
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -74,6 +75,8 @@ def start_process(
             user=user,
             group=group,
             extra_groups=[] if owner is not None else None,
+            # What a server writes, its sockets outside of the folder too, is for its user only.
+            umask=0o077,
         )
 
 

@@ -220,8 +220,9 @@ class Stack:
         if folder.exists() and self.folder.progress(service.name) is Progress.NOTHING:
             # What a start that failed has left would be in the way of the next one.
             shutil.rmtree(folder)
-        folder.mkdir(mode=0o711, exist_ok=True)
         owner = unprivileged_owner() if service.refuses_root else None
+        # Another user must pass through it to its data.
+        folder.mkdir(mode=0o700 if owner is None else 0o711, exist_ok=True)
         software = None
         class_path: tuple[Path, ...] = ()
         if service.jars and service.jars in provisions.folders:

@@ -31,6 +31,7 @@ from lakebed.config.settings import Settings
 from lakebed.errors import AttachDiffers, LakebedError, StackFailed
 from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
+from lakebed.stack.messages import encoded, error_to_json, read_message
 from lakebed.stack.plan import services_for
 from lakebed.stack.process import ProcessIdentity
 from lakebed.stack.resources import PROCESS, Left, Resources, check_kind, service_of
@@ -411,7 +412,9 @@ class _Handler(socketserver.StreamRequestHandler):
         supervisor = server.supervisor
         lease: Lease | None = None
         try:
-            hello = json.loads(self.rfile.readline())
+            hello = read_message(self.rfile)
+            if hello is None:
+                return
             self._send({"protocol": PROTOCOL, "version": server.version, "pid": os.getpid()})
             if hello.get("protocol") != PROTOCOL:
                 return
@@ -419,9 +422,9 @@ class _Handler(socketserver.StreamRequestHandler):
             if hello["lease"]:
                 lease = supervisor.lease(client, tests=bool(hello["tests"]), keep=bool(hello["keep"]))
             self._send({"answer": {}})
-            for line in self.rfile:
-                self._send(self._answered(supervisor, lease or Lease(client, False), json.loads(line)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            while (request := read_message(self.rfile)) is not None:
+                self._send(self._answered(supervisor, lease or Lease(client, False), request))
+        except (StackFailed, OSError, ValueError, KeyError, TypeError) as error:
             logger.info("connection ended: %r", error)
         finally:
             if lease is not None:
@@ -448,7 +451,7 @@ class _Handler(socketserver.StreamRequestHandler):
         return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
 
     def _send(self, message: Event) -> None:
-        self.wfile.write(json.dumps(message).encode() + b"\n")
+        self.wfile.write(encoded(message))
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -463,16 +466,6 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 def to_json(lefts: Iterable[Left]) -> list[dict[str, str]]:
     """Return what could not be removed as it goes over the socket."""
     return [left.to_json() for left in lefts]
-
-
-def error_to_json(error: LakebedError) -> dict[str, str]:
-    """Return an error as it goes over the socket: its type's name and its three parts."""
-    return {
-        "type": type(error).__name__,
-        "attempted": error.attempted,
-        "seen": error.seen,
-        "remedy": error.remedy,
-    }
 
 
 def main(path: Path) -> None:
