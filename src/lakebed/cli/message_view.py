@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from lakebed.cdc.events import UNAVAILABLE, ChangeEvent, Operation
+from lakebed.cdc.events import ABSENT, UNAVAILABLE, ChangeEvent, Operation
 from lakebed.cdc.messages import SeenMessage
 from lakebed.cli.json_output import plain
 from lakebed.cli.visible import visible_line
@@ -112,8 +112,8 @@ def value_text(value: Any) -> str:
     """Return a value of a column in a line: texts in quotes, NULL for None."""
     if value is None:
         return "NULL"
-    if value is UNAVAILABLE:
-        return "unavailable"
+    if value is UNAVAILABLE or value is ABSENT:
+        return str(value.value)
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, (Mapping, list, tuple)):
