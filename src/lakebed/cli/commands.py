@@ -83,7 +83,7 @@ def down(runtime: str | None, as_json: bool) -> None:
     err.print("stopped" if ended else native_runtime.NOT_RUNNING)
     other = None if is_compose else recorded_project(settings.data_folder)
     if other is not None:
-        err.print(f"{other.described}; `lakebed down --runtime compose` ends it", markup=False)
+        err.print(f"{other.described}; `lakebed down --runtime compose` ends them", markup=False)
     if as_json:
         show_json({"stopped": ended, "compose_project": None if other is None else other.name})
 

@@ -30,7 +30,7 @@ class RecordedProject:
     @property
     def described(self) -> str:
         """A sentence on it."""
-        return f"the Compose project {self.name} was started too ({', '.join(self.services)}) and not ended"
+        return f"containers of the Compose project {self.name} were started: {', '.join(self.services)}"
 
 
 def record_project(data_folder: Path | None, project: RecordedProject) -> None:
