@@ -119,7 +119,7 @@ class Facts:
         for service, seen in content.get("unanswered", {}).items():
             facts["unanswered", service] = seen.splitlines()[0] if seen else "no answer"
         if content.get("error"):
-            facts["error", "docker"] = content["error"]
+            facts["error", "status"] = content["error"]
         return cls(facts)
 
     def changes(self, before: Facts) -> list[tuple[str, str, str]]:
