@@ -149,6 +149,8 @@ def entry(service: str, container: dict[str, Any]) -> dict[str, Any]:
 
 
 def ps() -> int:
+    if "ps_fails" in scenario():
+        return fail(scenario()["ps_fails"])
     with state() as containers:
         for container in containers.values():
             # One that waits for another has not been started.
@@ -181,6 +183,18 @@ def logs(service: str, lines: str) -> int:
     return 0
 
 
+def follow_logs(service: str, lines: str) -> int:
+    """Say what was written, and then `<service> writes on` when the test says so; ends when it says so."""
+    logs(service, lines)
+    sys.stdout.flush()
+    (MEMORY / f"{service}.is_followed").touch()
+    for file, text in (("writes", f"{service} writes on"), ("ends", f"{service} ends")):
+        wait_until((MEMORY / f"{service}.{file}").exists, f"the test to say {file}", deadline_seconds=60)
+        say(text)
+        sys.stdout.flush()
+    return 0
+
+
 def remove(services: list[str] | None) -> int:
     with state() as containers:
         for name in list(containers) if services is None else services:
@@ -202,6 +216,12 @@ def project_command(arguments: list[str], given: str) -> int:
             return remove(None) if said is None else fail(said)
         case ["rm", "--force", "--stop", "--volumes", *services] if services:
             return remove(services)
+        case ["logs", "--follow", "--no-color", "--no-log-prefix", service]:
+            return follow_logs(service, "all")
+        case ["logs", "--follow", "--no-color", "--no-log-prefix", "--tail", lines, service] if (
+            lines.isdigit()
+        ):
+            return follow_logs(service, lines)
         case ["logs", "--no-color", "--no-log-prefix", service]:
             return logs(service, "all")
         case ["logs", "--no-color", "--no-log-prefix", "--tail", lines, service] if lines.isdigit():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,39 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.lakebed_command import PROGRAM, Command, free_port
 
 from lakebed.cli import main
 from lakebed.services import SERVICE_NAMES
 from lakebed.services.definition import LOOPBACK
-
-
-@dataclass(frozen=True)
-class Command:
-    """`lakebed` with the stacks in a folder of its own."""
-
-    stacks: Path
-    environment: dict[str, str]
-
-    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        program = "from lakebed.cli import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            env={**self.environment, **variables},
-            cwd=self.stacks.parent,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    def status(self) -> dict[str, Any]:
-        finished = self("status", "--json")
-        assert finished.returncode == 0, finished.stderr
-        content: dict[str, Any] = json.loads(finished.stdout)
-        return content
 
 
 @pytest.fixture
@@ -76,12 +52,6 @@ def command_here(
     for name in ("LAKEBED_DATA_FOLDER", "LAKEBED_CACHE", "COLUMNS"):
         monkeypatch.setenv(name, command.environment[name])
     return CommandHere(command.stacks, monkeypatch, capsys)
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -168,6 +138,33 @@ def test_logs_of_a_service_that_was_not_started_name_those_that_were(up: Up) -> 
     assert "started: postgres, s3" in finished.stderr
 
 
+def test_the_logs_of_several_services_are_one(up: Up) -> None:
+    finished = up.command("logs")
+    assert finished.returncode == 0, finished.stderr
+    names = [line.split(" | ")[0].strip() for line in finished.stdout.splitlines()]
+    assert set(names) == {"postgres", "s3"}
+    chosen = up.command("logs", "s3", "postgres", "-n", "2", "--json")
+    lines = [json.loads(line) for line in chosen.stdout.splitlines()]
+    assert sorted(line["service"] for line in lines) == ["postgres", "postgres", "s3", "s3"]
+    times = [line["at"] for line in lines]
+    assert None not in times
+    assert times == sorted(times)
+
+
+def test_up_env_and_doctor_are_json_for_scripts(up: Up) -> None:
+    again = json.loads(up.command("up", "postgres", "s3", "--json").stdout)
+    assert again["runtime"] == "native"
+    assert again["ports"]["postgres"] == {"postgres": up.postgres_port}
+    assert again["addresses"]["POSTGRES_PORT"] == str(up.postgres_port)
+    assert not [name for name in again["addresses"] if "PASSWORD" in name or "KEY" in name]
+    environment = json.loads(up.command("env", "--json").stdout)["environment"]
+    assert environment["POSTGRES_PASSWORD"] == "cdcpass"
+    doctor = up.command("doctor", "--json")
+    content = json.loads(doctor.stdout)
+    assert content["is_good"] is (doctor.returncode == 0)
+    assert {"subject", "seen", "remedy", "is_good"} == content["findings"][0].keys()
+
+
 def test_env_is_evaluated_by_a_shell(up: Up, tmp_path: Path) -> None:
     finished = up.command("env")
     assert finished.returncode == 0
@@ -230,7 +227,7 @@ def test_with_nothing_running_the_command_says_so(command_here: CommandHere, sub
     assert "no stack runs" in finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("arguments", [["env"], ["logs", "postgres"]])
+@pytest.mark.parametrize("arguments", [["env"], ["logs", "postgres"], ["logs", "-f"], ["tail", "orders"]])
 def test_what_needs_a_stack_says_how_to_start_one(command_here: CommandHere, arguments: list[str]) -> None:
     finished = command_here(*arguments)
     assert (finished.returncode, finished.stdout) == (4, "")
@@ -257,8 +254,12 @@ def test_an_unknown_service_is_refused_with_the_known_ones(
         ["up", "--port", "postgres=0"],
         ["up", "--port", "mysql=3306"],
         ["up", "--memory-mb", "0"],
-        ["logs"],
         ["logs", "postgres", "-n", "0"],
+        ["tail"],
+        ["tail", "orders", "--from", "yesterday"],
+        ["tail", "orders", "-n", "0"],
+        ["status", "--watch", "--interval", "0"],
+        ["completion", "tcsh"],
         ["fly"],
     ],
 )
@@ -332,7 +333,7 @@ def test_prefetch_into_an_empty_cache_without_network_fails_with_its_code(
     [
         (
             ["frobnicate"],
-            "known commands: compose, demo, doctor, down, env, logs, prefetch, sbom, status, up",
+            "known commands: completion, compose, demo, doctor, down, env, logs, prefetch, sbom, status, tail, up",
         ),
         (["up", "--frob"], "known options: --port, --memory-mb"),
     ],
@@ -350,3 +351,86 @@ def test_a_running_service_keeps_its_port(up: Up) -> None:
     assert finished.returncode == 4
     assert f"it runs on port {up.postgres_port}" in finished.stderr
     assert up.command("status").returncode == 0
+
+
+# -- with --json ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["env"], 4, "StackFailed"),
+        (["logs", "postgres"], 4, "StackFailed"),
+        (["tail", "orders"], 4, "StackFailed"),
+        (["up", "mysql"], 2, "UnknownService"),
+        (["logs", "mysql"], 2, "UnknownService"),
+        (["up", "--port", "postgres"], 2, "BadParameter"),
+        (["status", "--frob"], 2, "NoSuchOption"),
+        (["fly"], 2, "UsageError"),
+        (["tail"], 2, "MissingParameter"),
+    ],
+)
+def test_an_error_is_json_too_with_the_same_exit_code(
+    command_here: CommandHere, arguments: list[str], code: int, kind: str
+) -> None:
+    plain = command_here(*arguments)
+    finished = command_here(*arguments, "--json")
+    assert (finished.returncode, plain.returncode, plain.stdout) == (code, code, "")
+    error = json.loads(finished.stdout)["error"]
+    assert error.keys() == {"type", "attempted", "seen", "remedy"}
+    assert (error["type"], bool(error["seen"])) == (kind, True)
+    # For people it is said as ever.
+    assert finished.stderr == plain.stderr
+
+
+def test_what_has_nothing_to_say_says_it_in_json(command_here: CommandHere) -> None:
+    assert json.loads(command_here("down", "--json").stdout) == {"stopped": False, "compose_project": None}
+    assert json.loads(command_here("status", "--json").stdout) == {"services": []}
+    assert json.loads(command_here("prefetch", "s3", "--json").stdout)["sets"] == []
+
+
+def test_a_compose_file_as_json(command_here: CommandHere, tmp_path: Path) -> None:
+    document = json.loads(command_here("compose", "render", "kafka", "--json").stdout)
+    assert list(document["services"]) == ["kafka"]
+    file = tmp_path / "compose.yaml"
+    written = json.loads(command_here("compose", "render", "kafka", "--output", str(file), "--json").stdout)
+    assert written == {"output": str(file), "services": ["kafka"]}
+    assert file.exists()
+
+
+@pytest.mark.parametrize("arguments", [["compose", "render"], ["status", "--watch"], ["env", "--json"]])
+def test_the_command_ends_quietly_when_nobody_reads_it(command: Command, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        finished = subprocess.run(
+            [*PROGRAM, *arguments],
+            env=command.environment,
+            cwd=command.stacks.parent,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(writing)
+    assert finished.returncode == (4 if arguments[0] == "env" else 141), finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "BrokenPipe" not in finished.stderr
+
+
+# -- ports ------------------------------------------------------------------------------------------
+
+
+def test_a_port_is_for_a_native_service_natively_and_for_a_container_with_compose(
+    command_here: CommandHere,
+) -> None:
+    # Each is refused for what comes after its name was found.
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+        taken = command_here("up", "spark-cluster", "--port", f"spark-worker-1={port}")
+    assert (taken.returncode, str(port) in taken.stderr) == (3, True)
+    unknown = command_here("up", "spark-cluster", "--port", "spark-worker=7078")
+    assert (unknown.returncode, "'spark-worker'" in unknown.stderr) == (2, True)
+    rendered = command_here("compose", "render", "spark", "--port", "spark-worker-1=7078")
+    assert (rendered.returncode, "'spark-worker-1'" in rendered.stderr) == (2, True)

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
+from tests.integration.lakebed_command import Running
 
 from lakebed.services.definition import LOOPBACK
 from lakebed.waiting import wait_until
@@ -126,6 +128,8 @@ def scenario(
     found = Scenario(memory, environment, ports)
     found.plays()
     yield found
+    # The note for `lakebed down`: the containers of the stand-in go with its memory.
+    (stacks / "compose.json").unlink(missing_ok=True)
     refused = memory / "refused"
     assert not refused.exists(), refused.read_text()
 
@@ -188,6 +192,99 @@ def test_status_logs_env_and_down(scenario: Scenario) -> None:
     ended = scenario.run("down", "--runtime", "compose")
     assert (ended.returncode, ended.stderr) == (0, "stopped\n")
     assert scenario.containers == set()
+
+
+def test_the_logs_of_containers_are_one_and_are_followed(scenario: Scenario) -> None:
+    scenario.plays(
+        logs={
+            "kafka": "[2026-01-31 12:00:02,000] INFO kafka is up\n",
+            "connect": "2026-01-31T12:00:01Z connect is on its way\n2026-01-31T12:00:03Z connect is up\n",
+        },
+    )
+    assert scenario.up("connect").returncode == 0
+    both = scenario.run("logs", "--runtime", "compose", TZ="UTC")
+    assert both.stdout.splitlines() == [
+        "connect | 2026-01-31T12:00:01Z connect is on its way",
+        "kafka   | [2026-01-31 12:00:02,000] INFO kafka is up",
+        "connect | 2026-01-31T12:00:03Z connect is up",
+    ]
+    following = Running(scenario.start("logs", "--runtime", "compose", "-f", "-n", "1", "--json"))
+    try:
+        for service in ("kafka", "connect"):
+            wait_until((scenario.memory / f"{service}.is_followed").exists, "docker", deadline_seconds=30)
+            (scenario.memory / f"{service}.writes").touch()
+            following.wait_for(f"{service} writes on")
+            (scenario.memory / f"{service}.ends").touch()
+            following.wait_for(f"{service} has ended", err=True)
+        # With the last container the command ends.
+        assert following.end() == 0
+    finally:
+        following.process.kill()
+    lines = [(one["service"], one["event"], one.get("line")) for one in following.objects()]
+    assert [line for line in lines if line[0] == "connect"] == [
+        ("connect", "line", "2026-01-31T12:00:03Z connect is up"),
+        ("connect", "line", "connect writes on"),
+        ("connect", "line", "connect ends"),
+        ("connect", "ended", None),
+    ]
+
+
+def test_following_ends_docker_with_ctrl_c(scenario: Scenario) -> None:
+    assert scenario.up("kafka").returncode == 0
+    following = Running(scenario.start("logs", "--runtime", "compose", "-f"))
+    try:
+        following.wait_for("kafka is up")
+        children = psutil.Process(following.process.pid).children(recursive=True)
+        assert children
+        assert following.interrupt() == 130
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert alive == []
+    finally:
+        following.process.kill()
+    assert following.err == []
+
+
+def test_watching_containers(scenario: Scenario) -> None:
+    arguments = ("status", "--runtime", "compose", "--watch", "--json", "--interval", "0.2")
+    watching = Running(scenario.start(*arguments))
+    try:
+        watching.wait_for('"services": []')
+        assert scenario.up("kafka").returncode == 0
+        watching.wait_for('"HEALTHY"')
+        # Docker's engine goes away, and comes back.
+        scenario.plays(ps_fails="Cannot connect to the Docker daemon")
+        watching.wait_for("Cannot connect to the Docker daemon")
+        scenario.plays()
+        watching.wait_for('"HEALTHY"', count=2)
+        assert scenario.run("down", "--runtime", "compose").returncode == 0
+        watching.wait_for('"services": []', count=3)
+        assert watching.interrupt() == 130
+    finally:
+        watching.process.kill()
+
+
+def test_down_of_processes_tells_of_containers_without_asking_docker(scenario: Scenario) -> None:
+    assert scenario.up("kafka").returncode == 0
+    before = len(scenario.calls)
+    finished = scenario.run("down")
+    assert finished.returncode == 0
+    assert f"containers of the Compose project lakebed-{os.getuid()} were started: kafka;" in finished.stderr
+    assert "`lakebed down --runtime compose` ends them" in finished.stderr
+    told = json.loads(scenario.run("down", "--json").stdout)
+    assert told == {"stopped": False, "compose_project": f"lakebed-{os.getuid()}"}
+    assert len(scenario.calls) == before
+    ended = scenario.run("down", "--runtime", "compose", "--json")
+    assert json.loads(ended.stdout) == {"stopped": True, "compose_project": None}
+    assert scenario.run("down").stderr == "no stack runs\n"
+
+
+def test_a_port_is_that_of_a_container(scenario: Scenario) -> None:
+    (port,) = _free_ports(1)
+    content = json.loads(scenario.up("kafka", "--port", f"kafka={port}", "--json").stdout)
+    assert content["runtime"] == "compose"
+    assert content["ports"] == {"kafka": {"kafka": port}}
+    refused = scenario.up("spark", "--port", "spark-worker-1=7078")
+    assert (refused.returncode, "'spark-worker-1'" in refused.stderr) == (2, True)
 
 
 def test_where_nothing_runs_each_command_says_so(scenario: Scenario) -> None:

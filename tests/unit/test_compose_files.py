@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lakebed.cli.commands import lakebed
+from lakebed.cli.group import lakebed
 from lakebed.compose.files import write_compose_file
 from lakebed.compose.render import Options, render
 from lakebed.compose.text import compose_text, written_by_lakebed

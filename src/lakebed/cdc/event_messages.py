@@ -85,8 +85,8 @@ class ContentReader:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"with a broken schema: {error!r}") from None
         beginning = json.dumps(schema)
-        if text.startswith(_SCHEMA):
-            # Connect writes the schema first.
+        if text.startswith(_SCHEMA + "{"):
+            # Connect writes the schema first, and no spaces.
             _, end = json.JSONDecoder().raw_decode(text, len(_SCHEMA))
             if text.startswith(_PAYLOAD, end):
                 beginning = text[:end] + _PAYLOAD

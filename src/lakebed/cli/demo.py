@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 
 from lakebed.cdc.change_feed import change_feed
@@ -21,6 +22,7 @@ from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.cdc.pipeline import Pipeline, Target
 from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
 from lakebed.cli import flights
+from lakebed.cli.json_output import show_json
 from lakebed.cli.output import StateLines, err, out
 from lakebed.clients.catalog import open_catalog
 from lakebed.clients.connector import Connector, connect_to_stream
@@ -51,9 +53,11 @@ LATENCY_SAMPLES = 200
 
 @dataclass
 class Figures:
-    """What the demo measured: lines for the table at its end."""
+    """What the demo measured: lines for the table at its end, the seconds of steps, and where tables go."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    shown: Console = out
 
     def add(self, what: str, figure: str) -> None:
         """Add a line."""
@@ -67,18 +71,21 @@ class Figures:
             yield
         seconds = time.monotonic() - started
         err.print(f"{seconds:6.1f} s  {what}")
+        self.seconds[what] = seconds
         self.add(what, told(seconds) if told is not None else f"{seconds:.1f} s")
 
 
-def run_demo(rows: int) -> None:
+def run_demo(rows: int, as_json: bool = False) -> None:
     """Run the demo with the first `rows` flights, and show what it measured.
+
+    With `as_json` the tables, which are for people, go to standard error.
 
     Raises:
         RowsDiffer: a table differs from its source.
     """
     # It drops what it has made by name: on servers of lakebed's own only.
     settings = load_settings().model_copy(update={"attach": NOTHING})
-    figures = Figures()
+    figures = Figures(shown=err if as_json else out)
     started = time.monotonic()
     # Read before anything is started: it fails where the data set is not installed.
     data = flights.frames(rows)
@@ -88,7 +95,10 @@ def run_demo(rows: int) -> None:
         exits.callback(stopping.stop)
         chain = _start(settings, figures, exits)
         _run(chain, data, figures)
-        out.print(_report(figures, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        figures.shown.print(_report(figures, seconds))
+        if as_json:
+            show_json(_report_json(figures, rows, seconds))
         stopping.start()
 
 
@@ -179,7 +189,7 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
             wait_for_all()
             pipeline.run_available()
         _prove(chain, figures, "at the end")
-        _show_feed(chain)
+        _show_feed(chain, figures.shown)
         client.delete(connector.name)
         drop_slot(source, config.slot_name)
 
@@ -223,7 +233,7 @@ def _prove(chain: Chain, figures: Figures, when: str) -> None:
             compared += row[0] if row is not None else 0
 
 
-def _show_feed(chain: Chain) -> None:
+def _show_feed(chain: Chain, shown: Console) -> None:
     """Show the change data feed of the Delta table of flights, counted by version and kind of change."""
     feed = change_feed(chain.delta_path("flights"), endpoint=chain.addresses.s3)
     kinds: Counter[tuple[int, str]] = Counter()
@@ -233,7 +243,7 @@ def _show_feed(chain: Chain) -> None:
     table = Table("version", "_change_type", "rows", title="change data feed of flights", box=None)
     for (version, change_type), count in sorted(kinds.items()):
         table.add_row(str(version), change_type, f"{count:,}")
-    out.print(table)
+    shown.print(table)
 
 
 def _report(figures: Figures, seconds: float) -> Table:
@@ -244,3 +254,11 @@ def _report(figures: Figures, seconds: float) -> Table:
         table.add_row(what, figure)
     table.add_row("all of it", f"{seconds:.1f} s")
     return table
+
+
+def _report_json(figures: Figures, rows: int, seconds: float) -> dict[str, Any]:
+    steps = [
+        {"step": what, "seconds": figures.seconds.get(what), "figure": figure}
+        for what, figure in figures.lines
+    ]
+    return {"rows": rows, "is_equal": True, "seconds": seconds, "steps": steps}

@@ -9,12 +9,14 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import click
 from rich.text import Text
 
+from lakebed.cli.group import lakebed
+from lakebed.cli.json_output import show_json
+from lakebed.cli.options import json_option
 from lakebed.cli.output import out
 from lakebed.compose.docker import find_docker
 from lakebed.config.settings import Settings, load_settings
@@ -201,13 +203,19 @@ def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-@click.command()
-def doctor() -> int:
+@lakebed.command()
+@json_option
+def doctor(as_json: bool) -> int:
     """Look for what would keep a stack from starting; each finding with its remedy. Exit code 3 if any."""
     findings = examine(load_settings())
+    code = 3 if any(finding.remedy for finding in findings) else 0
+    if as_json:
+        told = [{**asdict(finding), "is_good": not finding.remedy} for finding in findings]
+        show_json({"is_good": code == 0, "findings": told})
+        return code
     for finding in findings:
         mark = Text("  ok  ", style="green") if not finding.remedy else Text("  do  ", style="bold yellow")
         out.print(mark + Text(f"{finding.subject}: {finding.seen}"))
         if finding.remedy:
             out.print(Text(f"        {finding.remedy}", style="yellow"))
-    return 3 if any(finding.remedy for finding in findings) else 0
+    return code

@@ -2,7 +2,7 @@
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
 (a port, memory, disk, Docker Compose); 4 a server failed; 5 a download failed; 6 tables differ;
-130 interrupted.
+130 interrupted; 141 nobody reads what it writes any more.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ SERVER_FAILED = 4
 DOWNLOAD_FAILED = 5
 ROWS_DIFFER = 6
 INTERRUPTED = 130
+# As a shell shows a program that SIGPIPE has ended.
+NOBODY_READS = 141
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, WRONG_USE),

@@ -10,8 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lakebed.cli.json_output import known_ones
+from lakebed.cli.visible import visible
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let it end the command with its own exit code, see `lakebed.cli.main`."""
+        raise BrokenPipeError
+
+
 # What a script reads goes to standard output, what a person watches to standard error.
-out = Console(highlight=False, soft_wrap=True)
+out = _Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 STATE_STYLES = {
@@ -30,23 +40,12 @@ def show_error(error: Exception | str) -> None:
     if isinstance(error, click.ClickException):
         if isinstance(error, click.UsageError) and error.ctx is not None:
             err.print(error.ctx.get_usage(), markup=False)
-        text = error.format_message() + _known(error)
+        known = known_ones(error)
+        text = error.format_message() + (f"\n  {known}" if known else "")
     else:
         text = str(error) or type(error).__name__
-    err.print(Text("error: ", style="bold red") + Text(text))
-
-
-def _known(error: click.ClickException) -> str:
-    """Return the known options or commands, for an error about an unknown one."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:
-        return ""
-    if isinstance(error, click.NoSuchOption):
-        options = [option for parameter in context.command.get_params(context) for option in parameter.opts]
-        return f"\n  known options: {', '.join(option for option in options if option.startswith('-'))}"
-    if isinstance(context.command, click.Group):
-        return f"\n  known commands: {', '.join(context.command.list_commands(context))}"
-    return ""
+    # Log lines of servers stand in it.
+    err.print(Text("error: ", style="bold red") + Text(visible(text)))
 
 
 class StateLines:
@@ -60,7 +59,7 @@ class StateLines:
         line = Text(f"{time.monotonic() - self._started:6.1f} s  {event['service']:<16}")
         line.append(event["state"], style=STATE_STYLES.get(event["state"], ""))
         if event["state"] in ("STARTING", "STOPPED") and event["reason"] != "start asked for":
-            line.append(f"  {event['reason']}".splitlines()[0], style="dim")
+            line.append(visible(f"  {event['reason']}".splitlines()[0]), style="dim")
         err.print(line)
 
 

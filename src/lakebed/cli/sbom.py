@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lakebed import __version__
+from lakebed.cli.group import lakebed
 from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder
@@ -35,7 +36,7 @@ _JAR = re.compile(r"(.+?)-(\d[^/]*)")
 _LONGEST_LICENCE_NAME = 100
 
 
-@click.command()
+@lakebed.command()
 @click.option(
     "--requirements",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -62,13 +62,18 @@ class Docker:
         except OSError as error:
             raise ComposeUnavailable(_CHECKING, f"{self.program}: {error.strerror}", ALTERNATIVES) from error
 
-    def start(self, *arguments: str, given: str) -> subprocess.Popen[str]:
-        """Start it with its standard input; what it writes is for the caller to read."""
+    def start(self, *arguments: str, given: str, reads: bool = False) -> subprocess.Popen[str]:
+        """Start it with its standard input; what it writes is for the caller to read.
+
+        Args:
+            given: its standard input.
+            reads: whether that is its standard output, and not its standard error.
+        """
         process = subprocess.Popen(
             [self.program, *arguments],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if reads else subprocess.PIPE,
             text=True,
             errors="replace",
             env=docker_environment(),

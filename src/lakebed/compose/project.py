@@ -93,6 +93,17 @@ class Project:
         name = definition_named(service).container.service
         return self._run(f"read the log of {service}", "logs", "--no-color", "--no-log-prefix", *tail, name)
 
+    def follow_logs(self, service: str, lines: int | None = None) -> subprocess.Popen[str]:
+        """Start to read what a service has written, or the last lines of it, and what it writes from now on.
+
+        Returns:
+            The process: lines are on its standard output, and it ends when the container does.
+        """
+        tail = () if lines is None else ("--tail", str(lines))
+        name = definition_named(service).container.service
+        arguments = self._arguments("logs", "--follow", "--no-color", "--no-log-prefix", *tail, name)
+        return self.docker.start(*arguments, given=_everything(), reads=True)
+
     def failed_checks(self, container: SeenContainer) -> tuple[int, str]:
         """Return how many health checks of a container failed in a row by now, and what the last one said."""
         asked = self.docker.run(

@@ -17,6 +17,8 @@ from lakebed.config.settings import Settings
 from lakebed.errors import SettingsInvalid, StackFailed
 from lakebed.stack.ports import refuse_taken
 
+NOTHING_RUNS = "no container of lakebed's project is there"
+
 
 def open_project() -> Project:
     """Return this user's project, after a look at Docker.

@@ -1,0 +1,47 @@
+"""What a shell completes that only the running servers know: the names of topics."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+from click.shell_completion import CompletionItem
+
+from lakebed.cli.options import TextType
+
+# Nobody waits longer than that for what a key press brings.
+_PATIENCE_SECONDS = 1.0
+
+
+class TopicName(TextType):
+    """The name of a topic, or a pattern; a shell completes the names of those there are."""
+
+    name = "topic"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the topics that begin so; none where no Kafka is found or it does not answer at once."""
+        # Whatever is wrong, a shell has no place to say it.
+        with contextlib.suppress(Exception):
+            names = topic_names(ctx.params.get("runtime"))
+            hidden = not incomplete.startswith("_")
+            return [
+                CompletionItem(name)
+                for name in names
+                if name.startswith(incomplete) and not (hidden and name.startswith("_"))
+            ]
+        return []
+
+
+def topic_names(runtime: str | None) -> list[str]:
+    """Return the names of all topics of the Kafka that `lakebed tail` would read."""
+    from confluent_kafka.admin import AdminClient
+
+    from lakebed.cli.running import usable_addresses
+    from lakebed.config.kafka_clients import client_settings
+    from lakebed.config.settings import load_settings
+
+    addresses = usable_addresses(load_settings({"runtime": runtime}), "kafka")
+    admin = AdminClient({**client_settings(addresses.kafka), "log_level": 0})
+    return sorted(admin.list_topics(timeout=_PATIENCE_SECONDS).topics)
