@@ -35,7 +35,8 @@ def waited_of(run: RunRecord) -> dict[str, float]:
 
 def leftovers_of(run: RunRecord) -> list[str]:
     """Return what could not be removed, each thing once."""
-    return list(dict.fromkeys(left for session in run.sessions for left in session.leftovers))
+    of_tests = [left for test in run.tests for left in test.leftovers]
+    return list(dict.fromkeys([*of_tests, *(left for one in run.sessions for left in one.leftovers)]))
 
 
 def notes_of(run: RunRecord) -> list[str]:

@@ -184,6 +184,7 @@ class TestRecord:
         acknowledgements: barriers it passed.
         notes: what could not be observed, and why.
         sections: title and text of what was found out when it failed.
+        leftovers: what its clean-up could not remove, and why.
     """
 
     __test__ = False  # for pytest, which would take it for a class of tests
@@ -203,6 +204,7 @@ class TestRecord:
     acknowledgements: tuple[Acknowledgement, ...] = ()
     notes: tuple[str, ...] = ()
     sections: tuple[tuple[str, str], ...] = ()
+    leftovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
