@@ -47,7 +47,7 @@ def vendor(package: str, version: str, file: str, folder: Path) -> dict[str, obj
 def _read(archive: tarfile.TarFile, name: str) -> bytes:
     member = archive.extractfile(name)
     if member is None:
-        raise ValueError(f"{archive.name} has no {name}")
+        raise ValueError(f"the package has no {name}")
     return member.read()
 
 

@@ -41,6 +41,8 @@ def diagnose(
     name: str,
     postgres: psycopg.Connection[Any] | None = None,
     slot_name: str | None = None,
+    *,
+    log: bool = True,
 ) -> str:
     """Return what is known of a connector: its states, its tasks' traces, its slot, the end of Connect's log.
 
@@ -51,6 +53,7 @@ def diagnose(
         name: of the connector.
         postgres: a connection to the database it captures, for slot and publication.
         slot_name: which slot; None for the one its configuration names.
+        log: whether the end of Connect's log belongs to it.
 
     Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
     """
@@ -65,7 +68,7 @@ def diagnose(
             parts.append(
                 _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
             )
-    if client.log is not None:
+    if log and client.log is not None:
         parts.append(f"the end of Connect's log:\n{_end_of_log(client.log)}")
     return "\n".join(parts)
 

@@ -3,7 +3,7 @@
 Every chart of a run has the seconds since its start on its horizontal axis, and the parameters `from_second`
 and `to_second` for what is shown of it: the page moves them all together.
 
-Source: Vega-Lite documentation, "View Specification", "Scale" (`domainMin` as an expression), "Mark" (`clip`).
+Source: Vega-Lite documentation, "View Specification", "Scale" (`domainMin` as an expression), "Mark".
 """
 
 from __future__ import annotations

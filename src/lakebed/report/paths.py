@@ -90,7 +90,7 @@ def _arrival(change: ChangeRecord, table: str, commits: list[TableCommit]) -> Ar
 
 
 def shown_seconds(seconds: float | None) -> str:
-    """Return a latency for a person. Kafka's clock has whole milliseconds: less than one is not told apart."""
+    """Return a latency for a person. Less than a millisecond is not told apart: Kafka's clock has none."""
     if seconds is None:
         return NOT_OBSERVED
     if seconds <= -0.001:

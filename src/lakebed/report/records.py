@@ -6,12 +6,14 @@ Every time is a number of seconds since 1970 in UTC, with fractions, by the cloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 R = TypeVar("R")
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -263,9 +265,13 @@ class RunRecord:
     notes: tuple[str, ...] = ()
 
 
-@cache
-def _adapter(kind: type[R]) -> TypeAdapter[R]:
-    return TypeAdapter(kind)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # Here, because every test run imports this module, and few hand records over.
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def to_json(record: object) -> Any:
@@ -279,4 +285,5 @@ def from_json(kind: type[R], content: object) -> R:
     Raises:
         pydantic.ValidationError: it is none of that kind.
     """
-    return _adapter(kind).validate_python(content)
+    record: R = _adapter(kind).validate_python(content)
+    return record

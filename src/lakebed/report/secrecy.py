@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from lakebed.config.secrets import MASK, is_secret_name
 
 Mask = Callable[[str], str]
 
 # "database.password" : "...", 'password': '...', database.password = ...
-_ASSIGNED = re.compile(r"""(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}\]]+)""")
+_ASSIGNED = re.compile(
+    r"""(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}\]]+)"""
+)
 # Line by line: a log has addresses without users, and an @ much later.
 _USER_IN_URL = re.compile(r"://[^\s/]*@")
 _AUTHORIZATION = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{6,}")
@@ -32,6 +35,17 @@ def masking(secrets: Iterable[str]) -> Mask:
         return text if known is None else known.sub(MASK, text)
 
     return mask
+
+
+def masked_json(content: Any, mask: Mask) -> Any:
+    """Return JSON values with every text in them masked; names of fields stay."""
+    if isinstance(content, str):
+        return mask(content)
+    if isinstance(content, list):
+        return [masked_json(one, mask) for one in content]
+    if isinstance(content, dict):
+        return {name: masked_json(one, mask) for name, one in content.items()}
+    return content
 
 
 def _without_value(match: re.Match[str]) -> str:

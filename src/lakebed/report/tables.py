@@ -89,7 +89,7 @@ def _of_iceberg(table: str, identifier: str, addresses: Addresses) -> Sequence[T
 
 
 def with_noticed(commits: Iterable[TableCommit], noticed: Iterable[TableCommit]) -> list[TableCommit]:
-    """Return the commits that tables told of, and those a pipeline only told of: their versions are unknown."""
+    """Return the commits of tables that told of theirs; of the others, those that a pipeline told of."""
     found = list(commits)
     told = {commit.table for commit in found}
     return found + [commit for commit in noticed if commit.table not in told]

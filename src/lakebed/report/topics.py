@@ -70,18 +70,21 @@ def newest_changes(
         # <prefix>.<schema>.<table>; transactions and notifications have no schema.
         topics = [name for name in found if name.startswith(f"{topic_prefix}.") and name.count(".") >= 2]
         places = [
-            TopicPartition(topic, partition) for topic in sorted(topics) for partition in found[topic].partitions
+            TopicPartition(topic, partition)
+            for topic in sorted(topics)
+            for partition in found[topic].partitions
         ][:_MOST_PARTITIONS]
         starts: dict[tuple[str, int], int] = {}
         ends: dict[tuple[str, int], int] = {}
+        left_out = 0
         for place in places:
             low, high = consumer.get_watermark_offsets(place, timeout=max(deadline - time.monotonic(), 0.1))
             start = max(low, high - most)
+            left_out += start - low
             if start < high:
                 starts[place.topic, place.partition] = start
                 ends[place.topic, place.partition] = high
         messages = _read(consumer, starts, ends, deadline)
-    left_out = sum(starts.values())
     changes = [seen for message in messages if (seen := _seen(message, decoder)) is not None]
     changes.sort(key=lambda seen: (seen.record.produced or 0.0, seen.record.offset))
     newest = changes[-most:]
