@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -236,7 +237,13 @@ def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int
 
 @lakebed.command()
 @click.option("--rows", default="50000", show_default=True, callback=_rows, help="Flights, or 'all'.")
-def demo(rows: int) -> None:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write a report of it.",
+)
+def demo(rows: int, report: Path | None) -> None:
     """Send real data through the whole chain and prove that it arrived.
 
     PostgreSQL -> Debezium (Avro) -> Kafka -> Spark -> Delta Lake and Iceberg on S3. Exit code 6 if any
@@ -245,7 +252,7 @@ def demo(rows: int) -> None:
     # Imported here: Spark's and Kafka's clients would cost every other command a second.
     from lakebed.cli.demo import run_demo
 
-    run_demo(rows)
+    run_demo(rows, report)
 
 
 lakebed.add_command(doctor)

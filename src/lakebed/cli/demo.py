@@ -21,6 +21,7 @@ from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.cdc.pipeline import Pipeline, Target
 from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
 from lakebed.cli import flights
+from lakebed.cli.demo_report import DemoReport
 from lakebed.cli.output import StateLines, err, out
 from lakebed.clients.catalog import open_catalog
 from lakebed.clients.connector import Connector, connect_to_stream
@@ -34,6 +35,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
+from lakebed.report.records import FixtureRecord
 from lakebed.services import SERVICE_NAMES, postgres, spark, spark_cluster
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
@@ -53,6 +55,7 @@ class Figures:
     """What the demo measured: lines for the table at its end."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[FixtureRecord] = field(default_factory=list)
 
     def add(self, what: str, figure: str) -> None:
         """Add a line."""
@@ -61,20 +64,27 @@ class Figures:
     @contextmanager
     def timed(self, what: str, told: Callable[[float], str] | None = None) -> Iterator[None]:
         """Show a step while it runs, and add how long it took; `told` makes the figure from the seconds."""
-        started = time.monotonic()
+        started, began = time.monotonic(), time.time()
         with err.status(what):
             yield
         seconds = time.monotonic() - started
+        self.steps.append(FixtureRecord(what, "step", began, seconds))
         err.print(f"{seconds:6.1f} s  {what}")
         self.add(what, told(seconds) if told is not None else f"{seconds:.1f} s")
 
 
-def run_demo(rows: int) -> None:
+def run_demo(rows: int, report: Path | None = None) -> None:
     """Run the demo with the first `rows` flights, and show what it measured.
+
+    Args:
+        rows: how many flights.
+        report: where to write a report of it; None for none. It is written after a failure, too.
 
     Raises:
         RowsDiffer: a table differs from its source.
+        ReportImpossible: the report cannot be made; before anything is started.
     """
+    told = None if report is None else DemoReport(report)
     # It drops what it has made by name: on servers of lakebed's own only.
     settings = load_settings().model_copy(update={"attach": NOTHING})
     figures = Figures()
@@ -85,8 +95,8 @@ def run_demo(rows: int) -> None:
     with ExitStack() as exits:
         # Registered first, so that it is shown until all the others have ended.
         exits.callback(stopping.stop)
-        chain = _start(settings, figures, exits)
-        _run(chain, data, figures)
+        chain = _start(settings, figures, exits, told)
+        _run(chain, data, figures, told)
         out.print(_report(figures, time.monotonic() - started))
         stopping.start()
 
@@ -104,11 +114,15 @@ class Chain:
         return f"s3a://{self.addresses.s3.delta_bucket}/{NAMESPACE}/{table}"
 
 
-def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
+def _start(settings: Settings, figures: Figures, exits: ExitStack, told: DemoReport | None) -> Chain:
     cache = cache_folder(settings.cache_folder)
     provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
+    if told is not None:
+        told.begin(stack)
+        # Before the stack is closed, and also when a step has failed.
+        exits.push(lambda kind, *_: told.write(figures.steps, failed=kind is not None))
     services = (*SERVICE_NAMES, *spark_cluster.services_of(settings.spark_master))
     with figures.timed(f"start {len(services)} services"):
         addresses = Addresses.of(stack.start(services, settings, on_event=StateLines()), settings)
@@ -129,7 +143,7 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     return Chain(addresses, session, folder)
 
 
-def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> None:
+def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures, told: DemoReport | None) -> None:
     addresses = chain.addresses
     config = addresses.debezium_connector_config(
         CONNECTOR, topic_prefix=CONNECTOR, slot_name=CONNECTOR, extra_config=addresses.avro_converter()
@@ -150,12 +164,13 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         with figures.timed("snapshot into Kafka (Avro)", lambda seconds: _rate(loaded, seconds)):
             connect_to_stream(connector, source)
             wait_for_all()
+        targets = [_target(chain, connector, table.name) for table in flights.TABLES]
         chain.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {spark.ICEBERG_CATALOG}.{NAMESPACE}")
         pipeline = Pipeline(
             chain.spark,
             addresses.kafka,
             registry,
-            [_target(chain, connector, table.name) for table in flights.TABLES],
+            targets,
             str(chain.folder / "checkpoint"),
         )
         with figures.timed("snapshot into Delta and Iceberg", lambda seconds: _rate(2 * loaded, seconds)):
@@ -178,6 +193,8 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
             pipeline.run_available()
         _prove(chain, figures, "at the end")
         _show_feed(chain)
+        if told is not None:
+            told.look(connector, targets, addresses)
         client.delete(connector.name)
         drop_slot(source, config.slot_name)
 

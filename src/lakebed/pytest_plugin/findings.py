@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lakebed.clients.connector import Connector
     from lakebed.config.settings import Settings
     from lakebed.pytest_plugin.session import SessionStack
-    from lakebed.report.topics import SeenTopics
     from lakebed.stack.addresses import Addresses
 
 Section = tuple[str, str]
@@ -129,6 +128,8 @@ def logs_of(
 
 def events_of(connector: Connector, addresses: Addresses) -> list[Section]:
     """Return the last events in the topics of a connector."""
+    from lakebed.report.changes import newest_of
+
     seen = newest_of(connector, addresses, most=EVENTS, seconds=DEADLINE_SECONDS)
     title = f"lakebed: last events of connector {connector.name}"
     if not seen.topics:
@@ -139,24 +140,6 @@ def events_of(connector: Connector, addresses: Addresses) -> list[Section]:
     if seen.left_out:
         lines.insert(0, f"({seen.left_out} older ones are left out)")
     return [(title, "\n".join(lines))]
-
-
-def newest_of(connector: Connector, addresses: Addresses, *, most: int, seconds: float) -> SeenTopics:
-    """Return the newest changes of a connector; see `newest_changes`."""
-    from lakebed.cdc.decoding import EventDecoder
-    from lakebed.clients.registry import schema_registry_client
-    from lakebed.report.topics import newest_changes
-
-    config = connector.config
-    if "avro" not in str(config.extra_config.get("value.converter", "")).lower():
-        return newest_changes(
-            addresses.kafka, config.topic_prefix, EventDecoder(), most=most, deadline_seconds=seconds
-        )
-    with schema_registry_client(addresses.schema_registry_config(), addresses.schema_registry) as registry:
-        decoder = EventDecoder(registry=registry)
-        return newest_changes(
-            addresses.kafka, config.topic_prefix, decoder, most=most, deadline_seconds=seconds
-        )
 
 
 def _clock(at: float | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lakebed.pytest_plugin.findings import Look, Section, look_around, newest_of
+from lakebed.pytest_plugin.findings import Look, Section, look_around
 from lakebed.report.records import Acknowledgement, ChangeRecord, TableCommit
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def find_paths(observed: Observations, connectors: Sequence[Connector], addresse
     slots: dict[str, str] = {}
 
     def look_at_topics(connector: Connector) -> list[Section]:
+        from lakebed.report.changes import newest_of
+
         found = newest_of(connector, addresses, most=MOST_CHANGES, seconds=_SECONDS)
         seen[connector.name] = ([one.record for one in found.changes], found.left_out)
         return []

@@ -32,17 +32,15 @@ from lakebed.pytest_plugin.observing import OBSERVED, SLOW_SECONDS, Observations
 from lakebed.pytest_plugin.summary import summary_lines
 from lakebed.report.records import (
     FixtureRecord,
-    MemorySample,
     PhaseRecord,
     RunRecord,
-    ServiceRecord,
     SessionRecord,
-    StateChange,
     TestRecord,
     from_json,
     to_json,
 )
 from lakebed.report.secrecy import masked_json
+from lakebed.report.services import session_record
 from lakebed.stack.plan import services_for
 
 if TYPE_CHECKING:
@@ -179,15 +177,7 @@ class Reporting:
         except (LakebedError, OSError) as error:
             seen = error.seen if isinstance(error, LakebedError) else str(error)
             notes.append(f"the stack's state at the end: not observed ({seen.splitlines()[0]})")
-        left = [f"{one['kind']} {one['name']}: {one['why']}" for one in status.get("left", [])]
-        return SessionRecord(
-            self._worker,
-            tuple(service_record(one) for one in status.get("services", [])),
-            dict(stack.seconds_waited),
-            tuple(left),
-            tuple(MemorySample(at, megabytes) for at, megabytes in samples),
-            tuple(notes),
-        )
+        return session_record(self._worker, status, samples, stack.seconds_waited, notes)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -305,23 +295,6 @@ def _services_of(item: pytest.Item, stack: SessionStack, observed: Observations)
     return list(used)
 
 
-def service_record(status: dict[str, Any]) -> ServiceRecord:
-    """Return the record of one service of `StackConnection.status`."""
-    from datetime import datetime
-
-    port, address = status.get("port"), status.get("address")
-    return ServiceRecord(
-        status["service"],
-        status["state"],
-        str(address or (f"127.0.0.1:{port}" if port else "")),
-        status["seconds_to_start"],
-        tuple(
-            StateChange(datetime.fromisoformat(move["at"]).timestamp(), move["to_state"], move["reason"])
-            for move in status["history"]
-        ),
-    )
-
-
 @contextlib.contextmanager
 def _in_failure(report: pytest.TestReport) -> Iterator[None]:
     """Let lakebed's sections be a part of the failure's text, as long as others take note of the report."""
@@ -360,4 +333,4 @@ def add_reporting(config: pytest.Config) -> None:
     config.pluginmanager.register(Reporting(config, file), NAME)
 
 
-__all__ = ["NAME", "OPTION", "Reporting", "add_reporting", "service_record"]
+__all__ = ["NAME", "OPTION", "Reporting", "add_reporting"]

@@ -127,7 +127,7 @@ def _timeline(
         "x2": {"field": "end"},
         "color": _colour("colour", used, colours, what),
         # With a line around it even the shortest can be seen, and met with a pointer.
-        "stroke": {**_colour("colour", used, colours, what), "legend": None},
+        "stroke": _colour("colour", used, colours, what),
         "tooltip": [
             {"field": "told", "type": "nominal", "title": what},
             {"field": "colour", "type": "nominal", "title": "is"},

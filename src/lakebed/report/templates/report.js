@@ -7,7 +7,7 @@ function theme(dark) {
   const ink = dark ? "#c3ccd8" : "#3c4653", line = dark ? "#2d3642" : "#e1e6ec";
   return {
     background: "transparent",
-    font: "system-ui, sans-serif",
+    font: "sans-serif",
     view: { stroke: line },
     axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12 },
     legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, symbolType: "square" },
@@ -19,7 +19,7 @@ async function draw() {
   while (views.length) views.pop().finalize();
   for (const [id, spec] of Object.entries(told.specs)) {
     const place = document.getElementById(id);
-    const compiled = vegaLite.compile({ ...spec, config: theme(dark) }).spec;
+    const compiled = vegaLite.compile({ ...spec, config: theme(dark) }, { logger: vega.logger(vega.Error) }).spec;
     // Expressions are interpreted: the page's policy lets no text become code.
     const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
       expr: expression, renderer: "svg", container: place, hover: true, logLevel: vega.Error,
