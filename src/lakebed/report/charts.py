@@ -64,7 +64,7 @@ def _state_bars(run: RunRecord, service: ServiceRecord) -> Iterable[Datum]:
             yield _bar(run, service.name, max(move.at, run.started), end, move.state, move.reason, "")
 
 
-def tests_chart(run: RunRecord) -> Spec | None:
+def ran_chart(run: RunRecord) -> Spec | None:
     """Return tests and fixtures over time, a pair of lanes for each worker; None for no test."""
     workers = sorted({test.worker for test in run.tests})
     lanes: list[str] = []
@@ -120,7 +120,7 @@ def _timeline(
             "type": "nominal",
             "sort": lanes,
             "title": None,
-            "axis": _lane_axis(),
+            "axis": {**_axis(), "labelLimit": _LABEL_WIDTH},
             "scale": {"domain": lanes},
         },
         "x": _seconds("start"),
@@ -167,8 +167,8 @@ def memory_chart(run: RunRecord, samples: Sequence[MemorySample]) -> Spec | None
                 "field": "mb",
                 "type": "quantitative",
                 "stack": "zero",
-                "title": "MB",
-                "axis": {"minExtent": _LABEL_WIDTH, "maxExtent": _LABEL_WIDTH, "tickCount": 4},
+                "title": None,
+                "axis": {**_axis(), "tickCount": 4},
             },
             "color": {
                 "field": "process",
@@ -220,7 +220,7 @@ def latency_chart(run: RunRecord, paths: Iterable[tuple[int, Path]]) -> Spec | N
     used = [stage for stage in STAGE_COLOURS if any(value["stage"] == stage for value in values)]
     return {
         **_base(run, "From the commit of a change to each stage of its path"),
-        "data": {"values": values[-MOST_LATENCIES:]},
+        "data": {"values": values[:: -(-len(values) // MOST_LATENCIES)]},
         "height": 160,
         "mark": {"type": "point", "clip": True, "filled": True, "size": 40, "opacity": 0.8},
         "encoding": {
@@ -229,8 +229,8 @@ def latency_chart(run: RunRecord, paths: Iterable[tuple[int, Path]]) -> Spec | N
                 "field": "ms",
                 "type": "quantitative",
                 "scale": {"type": "log"},
-                "title": "ms since the commit",
-                "axis": {"minExtent": _LABEL_WIDTH, "maxExtent": _LABEL_WIDTH, "tickCount": 5},
+                "title": None,
+                "axis": {**_axis(), "values": [1, 10, 100, 1000, 10_000, 100_000]},
             },
             "color": _colour("stage", used, STAGE_COLOURS, "stage"),
             "shape": {"field": "stage", "type": "nominal", "sort": used, "legend": None},
@@ -270,8 +270,8 @@ def _seconds(field: str) -> Spec:
     }
 
 
-def _lane_axis() -> Spec:
-    return {"labelLimit": _LABEL_WIDTH, "minExtent": _LABEL_WIDTH, "maxExtent": _LABEL_WIDTH, "ticks": False}
+def _axis() -> Spec:
+    return {"minExtent": _LABEL_WIDTH, "maxExtent": _LABEL_WIDTH, "ticks": False}
 
 
 def _colour(field: str, used: list[str], colours: dict[str, str], what: str) -> Spec:

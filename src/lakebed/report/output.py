@@ -38,7 +38,8 @@ def write(file: Path, page: str) -> None:
     """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}.unfinished")
     try:
-        unfinished.write_text(page, encoding="utf-8")
+        # A name may hold half of a surrogate pair, which no file can.
+        unfinished.write_bytes(page.encode("utf-8", errors="backslashreplace"))
         unfinished.replace(file)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from lakebed.errors import ReportImpossible
-from lakebed.report.charts import latency_chart, memory_chart, services_chart, tests_chart
+from lakebed.report.charts import latency_chart, memory_chart, ran_chart, services_chart
 from lakebed.report.merging import leftovers_of, memory_of, notes_of, services_of
 from lakebed.report.paths import Path, paths_of, shown_seconds
 from lakebed.report.records import RunRecord, TestRecord
@@ -29,8 +29,8 @@ BAD_OUTCOMES = ("failed", "error")
 CHART_TITLES = {
     "services-chart": "Services",
     "tests-chart": "Tests and fixtures",
-    "latency-chart": "Latency of changes",
-    "memory-chart": "Memory",
+    "latency-chart": "Latency of changes, in milliseconds since their commit",
+    "memory-chart": "Memory, in MB",
 }
 _CHARTING = files("lakebed.report") / "charting"
 _TEMPLATES = files("lakebed.report") / "templates"
@@ -78,7 +78,7 @@ def render(run: RunRecord, *, tests_title: str = "Tests", fixtures_title: str = 
     numbered = [(number, path) for number, test in enumerate(tests, 1) for path in test.paths]
     charts = {
         "services-chart": services_chart(run, services),
-        "tests-chart": tests_chart(run),
+        "tests-chart": ran_chart(run),
         "latency-chart": latency_chart(run, numbered),
         "memory-chart": memory_chart(run, memory),
     }

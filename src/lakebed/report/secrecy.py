@@ -30,6 +30,8 @@ def masking(secrets: Iterable[str]) -> Mask:
     known = re.compile("|".join(map(re.escape, values))) if values else None
 
     def mask(text: str) -> str:
+        # Half of a surrogate pair can go neither into a file nor to another process.
+        text = text.encode("utf-8", errors="backslashreplace").decode()
         text = _AUTHORIZATION.sub(rf"\1{MASK}", _USER_IN_URL.sub(f"://{MASK}@", text))
         text = _ASSIGNED.sub(_without_value, text)
         return text if known is None else known.sub(MASK, text)

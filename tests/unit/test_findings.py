@@ -1,0 +1,148 @@
+"""What is found out when a test has failed: bounded, and never an error of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.unit.run_records import a_run
+
+from lakebed.errors import StackFailed
+from lakebed.pytest_plugin.findings import look_around, masked
+from lakebed.pytest_plugin.summary import summary_lines
+from lakebed.report.records import ServiceRecord, SessionRecord
+from lakebed.report.secrecy import masking
+from lakebed.stack.memory import MemorySamples, resident_megabytes
+from lakebed.stack.written_log import log_sizes, written_since
+from lakebed.waiting import wait_until
+
+
+def test_who_does_not_answer_is_waited_for_no_longer_than_all_may_take() -> None:
+    forever = threading.Event()
+
+    def hangs() -> list[tuple[str, str]]:
+        forever.wait(60)
+        return [("late", "")]
+
+    started = time.monotonic()
+    try:
+        sections = look_around(
+            [("first", hangs), ("quick", lambda: [("found", "it")]), ("last", hangs)], seconds=0.3
+        )
+    finally:
+        forever.set()
+    assert time.monotonic() - started < 5
+    assert sections == [
+        ("first", "no answer within 0.3 s"),
+        ("found", "it"),
+        ("last", "no answer within 0.3 s"),
+    ]
+
+
+def test_an_error_of_a_look_is_said_in_its_place() -> None:
+    def fails() -> list[tuple[str, str]]:
+        raise StackFailed("ask", "it is gone", "wait")
+
+    def breaks() -> list[tuple[str, str]]:
+        raise KeyError("x")
+
+    assert look_around([("one", fails), ("two", breaks)]) == [
+        ("one", "no answer: StackFailed: it is gone"),
+        ("two", "no answer: KeyError: 'x'"),
+    ]
+
+
+def test_sections_are_masked_and_not_endless() -> None:
+    ((title, text),) = masked([("log of x", "a" * 50_000 + " s3cr3t")], masking(["s3cr3t"]))
+    assert title == "log of x"
+    assert len(text) < 21_000
+    assert "characters left out" in text
+    assert text.endswith("a ***")
+
+
+def test_only_what_was_written_since_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "connect.log"
+    log.write_text("ERROR of the test before\n")
+    sizes = log_sizes(tmp_path)
+    assert sizes == {"connect": 25}
+    assert written_since(log, sizes["connect"], 20) == []
+    with log.open("a") as stream:
+        stream.write("one\ntwo\n")
+    assert written_since(log, sizes["connect"], 20) == ["one", "two"]
+    assert written_since(log, sizes["connect"], 1) == ["two"]
+    assert written_since(tmp_path / "none.log", 0, 20) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "2026-11-25 12:00:00.000 UTC [1] ERROR:  relation does not exist",
+        "2026-11-25 12:00:00,000 WARN Could not (org.apache.kafka)",
+        "Caused by: java.lang.IllegalStateException: no",
+        "io.debezium.DebeziumException: no",
+        "E1125 12:00:00.000000 s3.go:1] no",
+    ],
+)
+def test_trouble_is_shown_however_much_comes_after_it(tmp_path: Path, trouble: str) -> None:
+    log = tmp_path / "x.log"
+    quiet = [f"INFO {number}" for number in range(1000)]
+    log.write_text("\n".join([*quiet[:500], trouble, *quiet[500:]]))
+    assert written_since(log, 0, 20) == [trouble, "...", *quiet[-5:]]
+
+
+def test_of_much_trouble_the_last_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("\n".join(f"ERROR {number}" for number in range(1000)))
+    assert written_since(log, 0, 20) == [f"ERROR {number}" for number in range(985, 1000)]
+
+
+def test_a_green_run_is_told_in_one_line() -> None:
+    run = a_run(tests=1)
+    quiet = SessionRecord("", waited={"postgres": 1.25, "kafka": 0.5})
+    lines = summary_lines(type(run)(run.title, run.lakebed, 0, 1, run.tests, (quiet,)), more=False)
+    assert lines == ["waited for postgres 1.2 s, kafka 0.5 s"]
+
+
+def test_more_is_told_with_services_and_fixtures() -> None:
+    run = a_run(tests=1)
+    attached = ServiceRecord("s3", "ATTACHED", "https://store.example")
+    session = SessionRecord("", (run.sessions[0].services[0], attached), {}, ("topic x: why",))
+    lines = summary_lines(type(run)(run.title, run.lakebed, 0, 1, run.tests, (session,)), more=True)
+    assert lines == [
+        "services postgres HEALTHY, started in 1.0 s, s3 attached at https://store.example",
+        "slowest fixtures debezium_connector 0.25 s (test_price[0])",
+        "left over: topic x: why",
+    ]
+
+
+def test_memory_is_told_of_processes_and_their_children() -> None:
+    import os
+    import subprocess
+    import sys
+
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        found = resident_megabytes({"server": child.pid, "gone": 2**22 - 1}, {"client": os.getpid()})
+        assert found["server"] > 0
+        assert found["client"] > 0
+        # The server is a child of this process too, and counts once.
+        assert "gone" not in found
+        assert resident_megabytes({}, {"client": os.getpid()}).keys() - {"client"} != set()
+    finally:
+        child.communicate(b"\n")
+
+
+def test_memory_is_sampled_from_when_it_is_asked_for() -> None:
+    import os
+
+    samples = MemorySamples(lambda: {"this": os.getpid()}, dict)
+    try:
+        samples.since(0.0)
+        wait_until(lambda: samples.since(0.0), "a sample", deadline_seconds=20)
+        at, found = samples.since(0.0)[0]
+        assert found["this"] > 0
+        assert samples.since(at + 3600) == []
+    finally:
+        samples.end()
