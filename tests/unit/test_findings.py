@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from tests.unit.run_records import a_run
 
+from lakebed.config.settings import Settings
 from lakebed.errors import StackFailed
-from lakebed.pytest_plugin.findings import look_around, masked
+from lakebed.pytest_plugin.findings import logs_of, look_around, masked
+from lakebed.pytest_plugin.session import SessionStack
 from lakebed.pytest_plugin.summary import summary_lines
 from lakebed.report.records import ServiceRecord, SessionRecord
 from lakebed.report.secrecy import masking
@@ -96,6 +98,15 @@ def test_of_much_trouble_the_last_is_shown(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     log.write_text("\n".join(f"ERROR {number}" for number in range(1000)))
     assert written_since(log, 0, 20) == [f"ERROR {number}" for number in range(985, 1000)]
+
+
+def test_logs_of_attached_services_are_said_to_be_elsewhere() -> None:
+    settings = Settings.model_validate({"attach": {"postgres": "postgresql://cdc:hidden@db.example/shop"}})
+    stack = SessionStack(settings, "run", "client")
+    ((title, text),) = logs_of(stack, ["postgres", "kafka"], None, 20)
+    assert title == "lakebed: logs of attached services"
+    assert text.startswith("not here: somebody else runs postgres at db.example")
+    assert "hidden" not in text
 
 
 def test_a_green_run_is_told_in_one_line() -> None:

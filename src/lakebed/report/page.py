@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BAD_OUTCOMES = ("failed", "error")
 CHART_TITLES = {
     "services-chart": "Services",
-    "tests-chart": "Tests and fixtures",
+    "ran-chart": "Tests and fixtures",
     "latency-chart": "Latency of changes, in milliseconds since their commit",
     "memory-chart": "Memory, in MB",
 }
@@ -78,7 +78,7 @@ def render(run: RunRecord, *, tests_title: str = "Tests", fixtures_title: str = 
     numbered = [(number, path) for number, test in enumerate(tests, 1) for path in test.paths]
     charts = {
         "services-chart": services_chart(run, services),
-        "tests-chart": ran_chart(run),
+        "ran-chart": ran_chart(run),
         "latency-chart": latency_chart(run, numbered),
         "memory-chart": memory_chart(run, memory),
     }
