@@ -17,6 +17,8 @@ from lakebed.report.secrecy import masked_json, masking
         ("\tsecret_key: 's3cr3t'", "\tsecret_key: '***'"),
         ("password = s3cr3t, user = cdc", "password = ***, user = cdc"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
+        ("after (note='password=s3cr3t')", "after (note='password=***')"),
+        ('{"a": {"secret_key": "s3cr3t"}}', '{"a": {"secret_key": "***"}}'),
         ("http://cdc:s3cr3t@host/x", "http://***@host/x"),
     ],
 )

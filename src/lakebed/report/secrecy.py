@@ -10,9 +10,10 @@ from lakebed.config.secrets import MASK, is_secret_name
 
 Mask = Callable[[str], str]
 
+# Names of bounded length that begin where a word does: a text of one endless word takes no longer.
 # "database.password" : "...", 'password': '...', database.password = ...
 _ASSIGNED = re.compile(
-    r"""(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}\]]+)"""
+    r"""(["']?)(?<![\w.-])([\w.-]{1,80})\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}\]]+)"""
 )
 # Line by line: a log has addresses without users, and an @ much later.
 _USER_IN_URL = re.compile(r"://[^\s/]*@")
@@ -52,7 +53,10 @@ def masked_json(content: Any, mask: Mask) -> Any:
 
 def _without_value(match: re.Match[str]) -> str:
     quote, name, between, value = match.groups()
-    if not is_secret_name(name) or value.strip("\"'") in ("", "null", "None", MASK):
+    if not is_secret_name(name):
+        # A text may hold an assignment of its own: note='password=...'.
+        return f"{quote}{name}{quote}{between}{_ASSIGNED.sub(_without_value, value)}"
+    if value.strip("\"'") in ("", "null", "None", MASK):
         return match[0]
     end = value[0] if value[0] in "\"'" else ""
     return f"{quote}{name}{quote}{between}{end}{MASK}{end}"
