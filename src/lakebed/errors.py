@@ -108,6 +108,10 @@ class NotOverwritten(LakebedError):
     """A file was not written because one is there that lakebed did not write as it is."""
 
 
+class ReportImpossible(LakebedError):
+    """The report that was asked for cannot be made: its extra is not installed, or its file not written."""
+
+
 class UnknownKind(LakebedError):
     """A kind of resource was named that no service has."""
 

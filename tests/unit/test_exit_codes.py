@@ -33,6 +33,7 @@ _CODES = {
     "SettingsInvalid": 2,
     "ComposeInvalid": 2,
     "NotOverwritten": 2,
+    "ReportImpossible": 2,
     "ComposeUnavailable": 3,
     "PortTaken": 3,
     "NotEnoughMemory": 3,

@@ -6,6 +6,7 @@ What a command needs is imported when it runs: a press of the Tab key imports th
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
@@ -150,7 +151,13 @@ def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int
 @lakebed.command()
 @click.option("--rows", default="50000", show_default=True, callback=_rows, help="Flights, or 'all'.")
 @json_option
-def demo(rows: int, as_json: bool) -> None:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write a report of it.",
+)
+def demo(rows: int, as_json: bool, report: Path | None) -> None:
     """Send real data through the whole chain and prove that it arrived.
 
     PostgreSQL -> Debezium (Avro) -> Kafka -> Spark -> Delta Lake and Iceberg on S3. Exit code 6 if any
@@ -159,4 +166,4 @@ def demo(rows: int, as_json: bool) -> None:
     # Imported here: Spark's and Kafka's clients would cost every other command a second.
     from lakebed.cli.demo import run_demo
 
-    run_demo(rows, as_json)
+    run_demo(rows, as_json, report)

@@ -22,6 +22,7 @@ from lakebed.cdc.latency import change_latencies, percentile
 from lakebed.cdc.pipeline import Pipeline, Target
 from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
 from lakebed.cli import flights
+from lakebed.cli.demo_report import DemoReport
 from lakebed.cli.json_output import show_json
 from lakebed.cli.output import StateLines, err, out
 from lakebed.clients.catalog import open_catalog
@@ -36,6 +37,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
+from lakebed.report.records import FixtureRecord
 from lakebed.services import SERVICE_NAMES, postgres, spark, spark_cluster
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
@@ -58,6 +60,7 @@ class Figures:
     lines: list[tuple[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     shown: Console = out
+    steps: list[FixtureRecord] = field(default_factory=list)
 
     def add(self, what: str, figure: str) -> None:
         """Add a line."""
@@ -66,23 +69,29 @@ class Figures:
     @contextmanager
     def timed(self, what: str, told: Callable[[float], str] | None = None) -> Iterator[None]:
         """Show a step while it runs, and add how long it took; `told` makes the figure from the seconds."""
-        started = time.monotonic()
+        started, began = time.monotonic(), time.time()
         with err.status(what):
             yield
         seconds = time.monotonic() - started
+        self.steps.append(FixtureRecord(what, "step", began, seconds))
         err.print(f"{seconds:6.1f} s  {what}")
         self.seconds[what] = seconds
         self.add(what, told(seconds) if told is not None else f"{seconds:.1f} s")
 
 
-def run_demo(rows: int, as_json: bool = False) -> None:
+def run_demo(rows: int, as_json: bool = False, report: Path | None = None) -> None:
     """Run the demo with the first `rows` flights, and show what it measured.
 
-    With `as_json` the tables, which are for people, go to standard error.
+    Args:
+        rows: how many flights.
+        as_json: whether standard output is for JSON; the tables, which are for people, go to standard error.
+        report: where to write a report of it; None for none. It is written after a failure, too.
 
     Raises:
         RowsDiffer: a table differs from its source.
+        ReportImpossible: the report cannot be made; before anything is started.
     """
+    told = None if report is None else DemoReport(report)
     # It drops what it has made by name: on servers of lakebed's own only.
     settings = load_settings().model_copy(update={"attach": NOTHING})
     figures = Figures(shown=err if as_json else out)
@@ -93,8 +102,8 @@ def run_demo(rows: int, as_json: bool = False) -> None:
     with ExitStack() as exits:
         # Registered first, so that it is shown until all the others have ended.
         exits.callback(stopping.stop)
-        chain = _start(settings, figures, exits)
-        _run(chain, data, figures)
+        chain = _start(settings, figures, exits, told)
+        _run(chain, data, figures, told)
         seconds = time.monotonic() - started
         figures.shown.print(_report(figures, seconds))
         if as_json:
@@ -115,11 +124,15 @@ class Chain:
         return f"s3a://{self.addresses.s3.delta_bucket}/{NAMESPACE}/{table}"
 
 
-def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
+def _start(settings: Settings, figures: Figures, exits: ExitStack, told: DemoReport | None) -> Chain:
     cache = cache_folder(settings.cache_folder)
     provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
+    if told is not None:
+        told.begin(stack)
+        # Before the stack is closed, and also when a step has failed.
+        exits.push(lambda kind, *_: told.write(figures.steps, failed=kind is not None))
     named = (*SERVICE_NAMES, *spark_cluster.services_of(settings.spark_master))
     services = asked_for(named, settings)
     with figures.timed(f"start {len(services)} services"):
@@ -141,7 +154,7 @@ def _start(settings: Settings, figures: Figures, exits: ExitStack) -> Chain:
     return Chain(addresses, session, folder)
 
 
-def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> None:
+def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures, told: DemoReport | None) -> None:
     addresses = chain.addresses
     config = addresses.debezium_connector_config(
         CONNECTOR, topic_prefix=CONNECTOR, slot_name=CONNECTOR, extra_config=addresses.avro_converter()
@@ -162,12 +175,13 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
         with figures.timed("snapshot into Kafka (Avro)", lambda seconds: _rate(loaded, seconds)):
             connect_to_stream(connector, source)
             wait_for_all()
+        targets = [_target(chain, connector, table.name) for table in flights.TABLES]
         chain.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {spark.ICEBERG_CATALOG}.{NAMESPACE}")
         pipeline = Pipeline(
             chain.spark,
             addresses.kafka,
             registry,
-            [_target(chain, connector, table.name) for table in flights.TABLES],
+            targets,
             str(chain.folder / "checkpoint"),
         )
         with figures.timed("snapshot into Delta and Iceberg", lambda seconds: _rate(2 * loaded, seconds)):
@@ -190,6 +204,8 @@ def _run(chain: Chain, data: dict[str, pandas.DataFrame], figures: Figures) -> N
             pipeline.run_available()
         _prove(chain, figures, "at the end")
         _show_feed(chain, figures.shown)
+        if told is not None:
+            told.look(connector, targets, addresses)
         client.delete(connector.name)
         drop_slot(source, config.slot_name)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from lakebed.cli.group import lakebed
+from lakebed.cli.names import GROUP_NAMES
 from lakebed.cli.options import json_option, runtime_option, services_argument
 
 
 @lakebed.command()
-@services_argument("spark-cluster")
+@services_argument(*GROUP_NAMES)
 @click.option(
     "-f", "--follow", is_flag=True, help="Go on with what they write, until Ctrl-C (exit code 130)."
 )

@@ -55,13 +55,14 @@ class Connector:
         """Return its status as Connect reports it."""
         return self.client.status(self.name)
 
-    def describe(self, postgres: psycopg.Connection[Any] | None = None) -> str:
+    def describe(self, postgres: psycopg.Connection[Any] | None = None, *, log: bool = True) -> str:
         """Return what `lakebed.clients.diagnosis.diagnose` says of it, for a person to read.
 
         Args:
             postgres: a connection to the database it captures; with it slot and publication are described.
+            log: whether the end of Connect's log belongs to it.
         """
-        return diagnose(self.client, self.name, postgres, self.config.slot_name)
+        return diagnose(self.client, self.name, postgres, self.config.slot_name, log=log)
 
     def update(self, postgres: psycopg.Connection[Any], **fields: Any) -> Connector:
         """Change fields of the configuration, and return the connector when it streams with them.
@@ -126,6 +127,7 @@ class Connector:
         position = wait_until_acknowledged(
             self.client, self.name, self.config.slot_name, postgres, deadline_seconds
         )
+        self.client.note_acknowledged(self.name, position)
         publication = self.config.publication_name
         if (
             postgres.execute("SELECT FROM pg_publication WHERE pubname = %s", [publication]).fetchone()

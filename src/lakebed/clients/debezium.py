@@ -5,6 +5,7 @@ Source for every path and answer: Kafka documentation, "Kafka Connect", section 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ class DebeziumClient:
         self._requests = ConnectRequests(worker, timeout_seconds)
         self._lifecycles: dict[str, ConnectorLifecycle] = {}
         self._translated: set[tuple[str, str]] = set()
+        self._acknowledged: dict[str, list[tuple[float, str]]] = {}
 
     def __enter__(self) -> DebeziumClient:
         return self
@@ -66,6 +68,14 @@ class DebeziumClient:
     def lifecycle(self, name: str) -> ConnectorLifecycle:
         """Return the life cycle of the connector as this client has seen it."""
         return self._lifecycles.setdefault(name, ConnectorLifecycle(name))
+
+    def note_acknowledged(self, name: str, position: str) -> None:
+        """Note that a barrier of the connector was passed: Kafka has everything up to a log position."""
+        self._acknowledged.setdefault(name, []).append((time.time(), position))
+
+    def acknowledged(self, name: str) -> list[tuple[float, str]]:
+        """Return the barriers of the connector that were passed: when, in seconds since 1970, and where."""
+        return list(self._acknowledged.get(name, ()))
 
     # -- the worker ---------------------------------------------------------------------------------
 

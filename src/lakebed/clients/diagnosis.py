@@ -42,6 +42,8 @@ def diagnose(
     name: str,
     postgres: psycopg.Connection[Any] | None = None,
     slot_name: str | None = None,
+    *,
+    log: bool = True,
 ) -> str:
     """Return what is known of a connector: states, tasks' traces, worker, slot, the end of Connect's log.
 
@@ -52,6 +54,7 @@ def diagnose(
         name: of the connector.
         postgres: a connection to the database it captures, for slot and publication.
         slot_name: which slot; None for the one its configuration names.
+        log: whether the end of Connect's log belongs to it.
 
     Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
     """
@@ -66,8 +69,8 @@ def diagnose(
             parts.append(
                 _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
             )
-    for title, log in _logs(client, name):
-        parts.append(f"{title}:\n{_end_of_log(log)}")
+    for title, file in _logs(client, name) if log else ():
+        parts.append(f"{title}:\n{_end_of_log(file)}")
     return "\n".join(parts)
 
 

@@ -35,7 +35,6 @@ from lakebed.pytest_plugin.hooks import (
     pytest_runtest_teardown,
     pytest_runtestloop,
     pytest_sessionfinish,
-    pytest_terminal_summary,
 )
 from lakebed.pytest_plugin.pipelines import cdc_pipeline
 from lakebed.pytest_plugin.tables import change_feed, table_rows
@@ -72,7 +71,6 @@ __all__ = [
     "pytest_runtest_teardown",
     "pytest_runtestloop",
     "pytest_sessionfinish",
-    "pytest_terminal_summary",
     "schema_registry_client",
     "spark_session",
     "table_rows",

@@ -11,6 +11,7 @@ import pytest
 
 from lakebed.errors import ConnectorFailed
 from lakebed.pytest_plugin.hooks import CONNECTORS
+from lakebed.pytest_plugin.observing import OBSERVED
 from lakebed.pytest_plugin.pipelines import Places, targets_for
 from lakebed.services import postgres, service_named
 from lakebed.services.endpoints import BROKERS, WORKERS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lakebed.clients.connector import Connector
     from lakebed.lifecycle import CleanUp
     from lakebed.pytest_plugin.killable_pipeline import KillablePipeline
+    from lakebed.pytest_plugin.observing import Observations
     from lakebed.pytest_plugin.session import SessionStack
 
 # What a connector needs to stream.
@@ -69,10 +71,14 @@ class Crash:
         stack: of the session. While a test has this, no other one uses the stack.
         connectors: of the test.
         clean_up: of the test.
+        observed: what is seen of it.
     """
 
-    def __init__(self, stack: SessionStack, connectors: list[Connector], clean_up: CleanUp) -> None:
+    def __init__(
+        self, stack: SessionStack, connectors: list[Connector], clean_up: CleanUp, observed: Observations
+    ) -> None:
         self._stack = stack
+        self._observed = observed
         self._connectors = connectors
         self._clean_up = clean_up
         self._planned: list[PlannedKill] = []
@@ -161,7 +167,9 @@ class Crash:
 
         services = ["kafka", "schema-registry", "s3", *(["iceberg-rest"] if iceberg is not None else [])]
         ports = self._stack.need(*services).ports
-        pipeline = KillablePipeline(self._stack, ports, targets_for(connector, tables, delta, iceberg))
+        targets = targets_for(connector, tables, delta, iceberg)
+        self._observed.brings(targets)
+        pipeline = KillablePipeline(self._stack, ports, targets)
         self._clean_up.add("the pipeline's process", pipeline.kill)
         pipeline.start()
         return pipeline
@@ -189,7 +197,8 @@ def lakebed_crash(
 
     A test with this fixture has the stack alone: tests of other workers and runs wait for its end.
     """
-    crash = Crash(lakebed_stack, request.node.stash[CONNECTORS], lakebed_clean_up)
+    stash = request.node.stash
+    crash = Crash(lakebed_stack, stash[CONNECTORS], lakebed_clean_up, stash[OBSERVED])
     yield crash
     crash.end()
 

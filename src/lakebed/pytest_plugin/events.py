@@ -10,6 +10,7 @@ import pytest
 
 from lakebed.errors import NoChangeEvents
 from lakebed.pytest_plugin.hooks import CONNECTORS
+from lakebed.pytest_plugin.observing import OBSERVED
 from lakebed.services import postgres
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ChangeEvents:
         connector.wait_until_acknowledged(database, deadline_seconds=deadline_seconds)
         decoder = self._decoder(connector)
         decoder.refresh()
-        return read(
+        events = read(
             kafka,
             topic,
             decoder,
@@ -89,6 +90,7 @@ class ChangeEvents:
             deadline_seconds=deadline_seconds,
             explain=connector.describe,
         )
+        return self._request.node.stash[OBSERVED].noticing(events)  # type: ignore[no-any-return]
 
     def decoder(self, connector: Connector) -> EventDecoder:
         """Return what decodes the messages of a connector, for a consumer of your own."""

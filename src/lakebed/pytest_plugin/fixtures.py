@@ -300,8 +300,8 @@ def _diagnosis(connector: Connector, server: PostgresEndpoint) -> Callable[[], l
         # A connection of its own: the test's may be within a transaction that has failed.
         try:
             with postgres.connect(server, connector.config.database_dbname) as database:
-                return [(f"connector {connector.name}", connector.describe(database))]
+                return [(f"connector {connector.name}", connector.describe(database, log=False))]
         except psycopg.OperationalError:
-            return [(f"connector {connector.name}", connector.describe())]
+            return [(f"connector {connector.name}", connector.describe(log=False))]
 
     return diagnose

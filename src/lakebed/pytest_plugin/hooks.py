@@ -14,7 +14,9 @@ import pytest
 from lakebed.errors import LakebedError, RowsDiffer
 from lakebed.lifecycle import FixtureLifecycle, FixturePhase
 from lakebed.pytest_plugin.needs import MARKS, asked_by, check_marks, import_clients, services_needed
+from lakebed.pytest_plugin.observing import OBSERVED, Observations
 from lakebed.pytest_plugin.one_spark import group_if_of_spark
+from lakebed.stack.written_log import log_sizes
 
 if TYPE_CHECKING:
     from lakebed.config.settings import Settings
@@ -66,12 +68,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the servers running for the next run; `lakebed down` ends them",
     )
+    group.addoption(
+        "--lakebed-report",
+        metavar="FILE.html",
+        help="write a report of the run, one page that needs no network: docs/report.md",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks and open the life cycle of the session."""
     for text in MARKS.values():
         config.addinivalue_line("markers", text)
+    from lakebed.pytest_plugin.reporting import add_reporting
+
+    add_reporting(config)
     config.stash[PHASES] = FixtureLifecycle(session_id(config))
     config.stash[SERVICES] = []
     config.stash[BEGINS_EARLY] = not any(config.getoption(name, None) for name in _KEEP_FROM_BEGINNING_EARLY)
@@ -116,7 +126,14 @@ def session_stack(config: pytest.Config, settings: Settings) -> SessionStack:
         stack = None
     if stack is None:
         keep = bool(config.getoption("lakebed_keep"))
-        stack = SessionStack(settings, config.stash[PHASES].session_id, client_name(config), keep=keep)
+        watch_memory = config.getoption("lakebed_report") is not None
+        stack = SessionStack(
+            settings,
+            config.stash[PHASES].session_id,
+            client_name(config),
+            keep=keep,
+            watch_memory=watch_memory,
+        )
         config.stash[STACK] = stack
     return stack
 
@@ -248,7 +265,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if STACK in item.config.stash or not _overrides_settings(item):
         # Here and not around the whole protocol: a warning of it is to be one of the test's.
         take_turn(item.config)
+    item.stash[OBSERVED] = _observations(item)
     _move(item, FixturePhase.SETUP, item.nodeid)
+
+
+def _observations(item: pytest.Item) -> Observations:
+    stack = item.config.stash.get(STACK, None)
+    worker = str(getattr(item.config, "workerinput", {}).get("workerid", ""))
+    observed = Observations(item.nodeid, worker, item.config.getoption("lakebed_report") is not None)
+    if stack is not None and item.config.stash[ALONE] is not None:
+        observed.waits_before = len(stack.waits)
+        folder = stack.known_folder()
+        if folder is not None:
+            # A file may go meanwhile, with the stack.
+            with contextlib.suppress(OSError):
+                observed.log_sizes = log_sizes(folder)
+    return observed
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -267,22 +299,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the fixtures know of their servers to the report of a failed test."""
+    """Colour rows that differ."""
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, RowsDiffer):
         # It looks into pytest's own parts: only where it is needed.
         from lakebed.pytest_plugin.coloured_diff import coloured
 
         report.longrepr = coloured(report.longrepr, call.excinfo.value)
-    if report.failed and call.when in ("setup", "call"):
-        stack = item.config.stash.get(STACK, None)
-        diagnoses = [] if stack is None else [stack.stopped_services]
-        for diagnose in [*diagnoses, *item.stash.get(DIAGNOSES, [])]:
-            try:
-                sections = diagnose()
-            except Exception as error:  # a server that is gone must not hide the test's own failure
-                sections = [("lakebed", f"no diagnosis: {type(error).__name__}: {error}")]
-            report.sections.extend(sections)
     return report
 
 
@@ -300,16 +323,3 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         except LakebedError as error:
             session.config.stash[CLOSE_ERROR] = str(error)
     phases.move_to(FixturePhase.SESSION_END, f"pid {os.getpid()}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how long tests waited for servers, and what could not be stopped."""
-    stack = config.stash.get(STACK, None)
-    if stack is not None and stack.seconds_waited and terminalreporter.verbosity >= 0:
-        waits = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stack.seconds_waited.items())
-        terminalreporter.write_line(f"lakebed: waited for {waits}")
-    if stack is not None and stack.keep and terminalreporter.verbosity >= 0:
-        terminalreporter.write_line("lakebed: the servers stay for the next run; `lakebed down` ends them")
-    error = config.stash.get(CLOSE_ERROR, None)
-    if error is not None:
-        terminalreporter.write_line(f"lakebed: {error}", red=True)

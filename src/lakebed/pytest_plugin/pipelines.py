@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakebed.config.kafka_clients import Kafka
+from lakebed.pytest_plugin.observing import OBSERVED
 from lakebed.services.spark import ICEBERG_CATALOG
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakebed.cdc.pipeline import OnCommit, Pipeline, Target
+    from lakebed.cdc.progress import Progress
     from lakebed.clients.connector import Connector
     from lakebed.config.endpoints import Endpoint
     from lakebed.lifecycle import CleanUp
+    from lakebed.pytest_plugin.observing import Observations
     from lakebed.pytest_plugin.session import SessionStack
 
 Places = str | Mapping[str, str] | None
@@ -154,8 +157,10 @@ class CdcPipelines:
         registry: SchemaRegistryClient,
         database: Callable[[], psycopg.Connection[Any]],
         clean_up: CleanUp,
+        observed: Observations,
     ) -> None:
         self._stack = stack
+        self._observed = observed
         self._spark = spark
         self._registry = registry
         self._database = database
@@ -195,7 +200,13 @@ class CdcPipelines:
         addresses = self._stack.need("kafka", "schema-registry", "s3")
         kafka = addresses.kafka
         folder = checkpoint or str(self._stack.new_folder())
-        pipeline = Pipeline(self._spark, kafka, self._registry, targets, folder, on_commit=on_commit)
+
+        def commits(table: str, progress: Progress) -> None:
+            self._observed.committed(table, progress)
+            on_commit(table, progress)
+
+        self._observed.brings(targets)
+        pipeline = Pipeline(self._spark, kafka, self._registry, targets, folder, on_commit=commits)
         self._clean_up.add("the pipeline", pipeline.stop)
         lake: dict[str, Endpoint] = {"schema-registry": addresses.schema_registry, "s3": addresses.s3}
         if iceberg is not None and "iceberg-rest" in addresses:
@@ -205,6 +216,7 @@ class CdcPipelines:
 
 @pytest.fixture
 def cdc_pipeline(
+    request: pytest.FixtureRequest,
     lakebed_stack: SessionStack,
     spark_session: SparkSession,
     schema_registry_client: SchemaRegistryClient,
@@ -224,4 +236,5 @@ def cdc_pipeline(
         schema_registry_client,
         lambda: postgres.connect(server, name),
         lakebed_clean_up,
+        request.node.stash[OBSERVED],
     )

@@ -39,17 +39,24 @@ class SessionStack:
         run: names this run's own stack.
         client: who asks, as `lakebed status` shows it.
         keep: whether the servers stay for the next run.
+        watch_memory: whether memory is sampled from the beginning.
 
     Attributes:
         settings: how lakebed runs here.
         keep: whether the servers stay for the next run.
         seconds_waited: by service, how long the first test that needed it had to wait.
+        waits: every wait for a service: which, and the seconds.
     """
 
-    def __init__(self, settings: Settings, run: str, client: str, *, keep: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, run: str, client: str, *, keep: bool = False, watch_memory: bool = False
+    ) -> None:
         self.settings = settings
         self.keep = keep
         self.seconds_waited: dict[str, float] = {}
+        self.waits: list[tuple[str, float]] = []
+        self._watch_memory = watch_memory
+        self._opened = time.time()
         self._run = run
         self._client = client
         self._connection: StackConnection | None = None
@@ -80,6 +87,8 @@ class SessionStack:
             self._connection = open_stack(
                 self.settings, name, client=self._client, keep=self.keep, tests=True
             )
+            if self._watch_memory:
+                self.memory()
         return self._connection
 
     def _finds_kept_stack(self) -> bool:
@@ -137,6 +146,7 @@ class SessionStack:
             waited = time.monotonic() - started
             for service in services:
                 self.seconds_waited.setdefault(service, waited)
+                self.waits.append((service, waited))
                 connection.connected(service)
         return Addresses.of(ports, self.settings)
 
@@ -231,6 +241,26 @@ class SessionStack:
         """Return the stack's state, or None when nothing was started."""
         with self._lock:
             return None if self._connection is None else self._connection.status()
+
+    def memory(self) -> list[tuple[float, dict[str, int]]]:
+        """Return the samples of memory since this session began; see `StackConnection.memory`."""
+        with self._lock:
+            if self._connection is None:
+                return []
+            # A kept stack may be of a lakebed that takes none.
+            with contextlib.suppress(LakebedError):
+                return self._connection.memory(self._opened)
+        return []
+
+    def known_folder(self) -> Path | None:
+        """Return the stack's folder; None while there is no stack. Waits for nobody."""
+        connection = self._connection
+        return None if connection is None else connection.folder.path
+
+    def known_addresses(self) -> Addresses | None:
+        """Return the addresses as they were last told; None for none so far. Starts and waits for nothing."""
+        ports = self._ports
+        return Addresses.of(ports, self.settings) if ports or self.settings.attach else None
 
     def stopped_services(self) -> list[tuple[str, str]]:
         """Return, for each server that has ended, a title and the reason with the end of its log."""

@@ -252,6 +252,14 @@ class StackConnection:
         """Return the stack's state: see `lakebed status --json` in docs/cli.md."""
         return self.request("status")
 
+    def memory(self, since: float) -> list[tuple[float, dict[str, int]]]:
+        """Return the samples of memory from a time on: seconds since 1970, and by process the MB.
+
+        From the first call on the supervisor takes one each second.
+        """
+        samples: list[tuple[float, dict[str, int]]] = self.request("memory", since=since)["samples"]
+        return samples
+
     def stop(self) -> None:
         """Stop the stack and return when its servers and its folder are gone.
 

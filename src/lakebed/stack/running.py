@@ -62,6 +62,11 @@ class RunningService:
         """The file with all the process has written."""
         return self._folder.log(self.service.name)
 
+    @property
+    def pid(self) -> int | None:
+        """The id of its process, which may have ended; None before there was one."""
+        return None if self._identity is None else self._identity.pid
+
     def start(self) -> None:
         """Start the process and return when it is healthy.
 

@@ -31,6 +31,7 @@ from lakebed.config.settings import Settings
 from lakebed.errors import AttachDiffers, LakebedError, StackFailed
 from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
+from lakebed.stack.memory import MemorySamples, peer_pid
 from lakebed.stack.messages import encoded, error_to_json, read_message
 from lakebed.stack.plan import services_for
 from lakebed.stack.process import ProcessIdentity
@@ -62,10 +63,12 @@ class Lease:
         holder: its name in the ledger.
         promised: by what for, the memory in MB that its own processes may take.
         uses_promised: whether they run by now.
+        pid: of the client's process.
     """
 
     client: str
     tests: bool
+    pid: int | None = None
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
     promised: dict[str, int] = field(default_factory=dict)
     uses_promised: bool = False
@@ -102,6 +105,14 @@ class Supervisor:
         # By service that a client has killed, that client's lease: until it brings it back, nobody starts it.
         self._killed: dict[str, Lease] = {}
         self._back = threading.Condition(self._lock)
+        self._memory = MemorySamples(self._pids_of_servers, self._pids_of_clients)
+
+    def _pids_of_servers(self) -> dict[str, int]:
+        pids = {name: running.pid for name, running in list(self.stack.running.items())}
+        return {SUPERVISOR: os.getpid(), **{name: pid for name, pid in pids.items() if pid is not None}}
+
+    def _pids_of_clients(self) -> dict[str, int]:
+        return {lease.client: lease.pid for lease in list(self._leases) if lease.pid is not None}
 
     def take_over(self) -> None:
         """Go on with the servers a killed supervisor has left; remove what its clients had made."""
@@ -140,9 +151,9 @@ class Supervisor:
             if self.keep and tests and service not in self._ledger.baselines:
                 self._ledger.set_baseline(service, self._resources.present(service))
 
-    def lease(self, client: str, *, tests: bool, keep: bool) -> Lease:
+    def lease(self, client: str, *, tests: bool, keep: bool, pid: int | None = None) -> Lease:
         """Open a lease for a client; the first one with tests finds out what is there before them."""
-        lease = Lease(client, tests)
+        lease = Lease(client, tests, pid)
         with self._cleaning:
             with self._lock:
                 first = tests and not any(other.tests for other in self._leases)
@@ -248,6 +259,8 @@ class Supervisor:
             return {"left": to_json(self._remove([Entry(*entry) for entry in request["entries"]]))}
         if name == "status":
             return self._status()
+        if name == "memory":
+            return {"samples": self._memory.since(float(request["since"]))}
         if name == "leave":
             lefts = self.end_lease(lease)
             return {"stack_ends": self.ended.is_set(), "left": to_json(lefts)}
@@ -420,7 +433,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 return
             client = str(hello["client"])
             if hello["lease"]:
-                lease = supervisor.lease(client, tests=bool(hello["tests"]), keep=bool(hello["keep"]))
+                tests, keep, pid = bool(hello["tests"]), bool(hello["keep"]), peer_pid(self.connection)
+                lease = supervisor.lease(client, tests=tests, keep=keep, pid=pid)
             self._send({"answer": {}})
             while (request := read_message(self.rfile)) is not None:
                 self._send(self._answered(supervisor, lease or Lease(client, False), request))
