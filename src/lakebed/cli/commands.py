@@ -14,6 +14,7 @@ from lakebed.cli import compose_runtime
 from lakebed.cli.compose import compose, image_option, port_option
 from lakebed.cli.doctor import doctor
 from lakebed.cli.output import StateLines, err, out, services_table
+from lakebed.cli.ui import ui
 from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import StackFailed
 from lakebed.provision.cache import cache_folder
@@ -250,3 +251,4 @@ def demo(rows: int) -> None:
 
 lakebed.add_command(doctor)
 lakebed.add_command(compose)
+lakebed.add_command(ui)
