@@ -30,7 +30,7 @@ VARIABLE = "LAKEBED_CHROMIUM"
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  <dir>/usr/share/fonts</dir>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
   <dir>{fonts}</dir>
   <cachedir>{cache}</cachedir>
 </fontconfig>
@@ -78,7 +78,7 @@ def opened_chromium(cache: Path) -> Iterator[Browser]:
             executable_path=program,
             # Its sandbox does not work for root, and the pages are lakebed's own.
             chromium_sandbox=False,
-            env={**os.environ} if named else _environment(program.parent),
+            env=None if named else _environment(program.parent),
         )
         try:
             yield browser
@@ -105,24 +105,25 @@ def provide_chromium(cache: Path) -> Path:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not program.exists():
             _unpack(packed / "package" / "bin", folder)
-    # Unpacked, it is not wanted any more.
-    cached_path(CHROMIUM, cache).unlink(missing_ok=True)
+            # Unpacked, they are not wanted any more.
+            cached_path(CHROMIUM, cache).unlink(missing_ok=True)
+            for file in (packed / "package" / "bin").iterdir():
+                file.unlink()
     return program
 
 
 def _registry() -> str:
     from packageurl.contrib.purl2url import get_download_url
 
-    configured = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")
+    configured = os.environ.get("NPM_CONFIG_REGISTRY")
     if configured:
         return configured
-    address = get_download_url(CHROMIUM.purl)
-    assert address is not None
+    address: str = get_download_url(CHROMIUM.purl)  # type: ignore[no-untyped-call]
     return address.removesuffix(CHROMIUM.repository_path)
 
 
 def _unpack(packed: Path, folder: Path) -> None:
-    import brotli
+    import brotli  # type: ignore[import-untyped]
 
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -140,7 +141,7 @@ def _unpack(packed: Path, folder: Path) -> None:
     fresh.rename(folder)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str | float | bool]:
     return {
         **os.environ,
         "LD_LIBRARY_PATH": str(folder / "lib"),
