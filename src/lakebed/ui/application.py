@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakebed.ui.access import SECURITY_HEADERS, Access, refusal, wrong_host
 from lakebed.ui.looking import Looking
-from lakebed.ui.pages import Ending, action_endpoint, screen_endpoint
+from lakebed.ui.pages import Ending, Endpoint, action_endpoint, screen_endpoint
 from lakebed.ui.rendering import FOLDER, render
 from lakebed.ui.screens import SCREENS
 
@@ -84,7 +84,7 @@ def _by_name(headers: Headers) -> dict[str, str]:
     return {name: headers[name] for name in headers if len(headers.getlist(name)) == 1}
 
 
-def _entrance(access: Access):  # type: ignore[no-untyped-def]
+def _entrance(access: Access) -> Endpoint:
     async def answer(request: Request) -> Response:
         given = request.query_params.get("token")
         if given is None:
