@@ -8,6 +8,8 @@ const hold = document.getElementById("hold");
 
 let source = null;
 let isHeld = false;
+// What the page was loaded with is not new.
+let hasShown = false;
 
 function tell(text, state) {
   if (connection.textContent !== text) connection.textContent = text;
@@ -28,18 +30,22 @@ function show(html) {
   const atEnd = new Set([...view.querySelectorAll("[data-follow]")].filter(isAtEnd).map((one) => one.id));
   Idiomorph.morph(view, html, {
     morphStyle: "innerHTML",
-    ignoreActiveValue: true,
+    // It would keep a focused button from getting its new words, too.
+    ignoreActiveValue: document.activeElement?.matches("input, select, textarea") ?? false,
     callbacks: {
-      // What the reader has opened or typed stays so.
-      beforeAttributeUpdated: (name, element) => !(name === "open" && element.matches("details")),
+      // What the reader has opened or typed stays so, and what has come stays marked.
+      beforeAttributeUpdated: (name, element) =>
+        name !== "data-new" && !(name === "open" && element.matches("details")),
+      afterNodeAdded: (node) => {
+        if (hasShown && node instanceof HTMLTableRowElement) node.dataset.new = "";
+      },
       beforeNodeMorphed: (element) =>
         !(element instanceof Element && element.matches("form[data-keep]") &&
           (element.dataset.touched !== undefined || element.matches(":focus-within"))),
     },
   });
   followEnds((element) => atEnd.has(element.id));
-  // From the second time on, what is new may be marked.
-  requestAnimationFrame(() => view.classList.add("alive"));
+  hasShown = true;
 }
 
 function follow() {
