@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sbom": ("sbom", "Print what lakebed runs from: a software bill of materials."),
     "status": ("status", "Show the services of the running stack with their states."),
     "tail": ("tail", "Show the messages of topics, decoded, as they come."),
+    "ui": ("ui", "Show the running stack in a browser."),
     "up": ("commands", "Start services on their well-known ports and leave them running."),
 }
 
