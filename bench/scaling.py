@@ -19,7 +19,7 @@ from lakebed.clients.debezium import DebeziumClient
 from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
 from lakebed.services import postgres
-from lakebed.services.kafka import HEARTBEATS
+from lakebed.services.kafka_resources import HEARTBEATS
 from lakebed.services.postgres_connection import administer
 from lakebed.services.topics import admin_client, topics_with_prefix
 from lakebed.stack.addresses import Addresses

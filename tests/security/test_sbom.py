@@ -13,7 +13,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 import lakebed
-from lakebed.cli.commands import lakebed as command
+from lakebed.cli.group import lakebed as command
 from lakebed.provision.lock import SETS, artifacts_of
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "dev.txt"
