@@ -333,8 +333,8 @@ def test_prefetch_into_an_empty_cache_without_network_fails_with_its_code(
     [
         (
             ["frobnicate"],
-            "known commands: completion, compose, demo, doctor, down, env, logs, prefetch, sbom, status, tail,"
-            " ui, up",
+            "known commands: completion, compose, demo, doctor, down, env, logs, prefetch, sbom, status,"
+            " tail, ui, up",
         ),
         (["up", "--frob"], "known options: --port, --memory-mb"),
     ],
