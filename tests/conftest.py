@@ -54,7 +54,8 @@ def processes_that_name(folder: Path) -> list[psutil.Process]:
 @contextlib.contextmanager
 def _folder_for_stacks() -> Iterator[Path]:
     # Short, because the path of a unix socket may have 107 bytes (Linux manual, unix(7)).
-    base = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp"))
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) < 30 else "/tmp"
+    base = Path(tempfile.mkdtemp(prefix="lb-", dir=short))
     # PostgreSQL's user must be able to pass through.
     base.chmod(0o711)
     stacks = base / "stacks"

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 TEMPORARY = Path("/tmp")
-# What the tests and SeaweedFS make there whatever TMPDIR says: they need short paths.
-PREFIXES = ("lb-", "seaweedfs-")
+# What SeaweedFS makes there whatever TMPDIR says.
+PREFIX = "seaweedfs-"
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -48,7 +48,7 @@ class Round:
 
 def temporary_files() -> set[Path]:
     """Return what looks like ours in the folder that all share."""
-    return {path for path in TEMPORARY.iterdir() if path.name.startswith(PREFIXES)}
+    return {path for path in TEMPORARY.iterdir() if path.name.startswith(PREFIX)}
 
 
 def processes_in(folders: set[Path]) -> list[str]:
@@ -88,6 +88,7 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         # Of the round alone, so that what others do meanwhile is not taken for something left behind.
         temporary = folder / "tmp"
         temporary.mkdir()
+        temporary.chmod(0o711)
         command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "--dist", "loadgroup"]
         command += [
             "-p",
