@@ -25,6 +25,8 @@ Look = Callable[[], list[Section]]
 
 # For everything together.
 DEADLINE_SECONDS = 5.0
+# Less, so that what Kafka's client says is told and not only that there was no answer.
+_EVENTS_SECONDS = 4.0
 LOG_LINES = 20
 MORE_LOG_LINES = 100
 EVENTS = 10
@@ -130,7 +132,7 @@ def events_of(connector: Connector, addresses: Addresses) -> list[Section]:
     """Return the last events in the topics of a connector."""
     from lakebed.report.changes import newest_of
 
-    seen = newest_of(connector, addresses, most=EVENTS, seconds=DEADLINE_SECONDS)
+    seen = newest_of(connector, addresses, most=EVENTS, seconds=_EVENTS_SECONDS)
     title = f"lakebed: last events of connector {connector.name}"
     if not seen.topics:
         return [(title, f"none: no topic begins with {connector.config.topic_prefix!r}")]

@@ -68,6 +68,7 @@ class Reporting:
         self._tests: list[Any] = []
         self._sessions: dict[str, Any] = {}
         self._told: list[str] = []
+        self._has_failed = False
 
     # -- where tests run ---------------------------------------------------------------------------
 
@@ -117,6 +118,7 @@ class Reporting:
                 record = observed.ended(stack, connectors, uses_lakebed=uses_lakebed)
                 report.lakebed_test = self._to_json(record, stack)  # type: ignore[attr-defined]
             if uses_lakebed and observed.outcome in ("failed", "error"):
+                self._has_failed = True
                 # With --exitfirst the controller does not wait for what a worker says at its end.
                 found = self._to_json(self._session(stack), stack)
                 report.lakebed_session = found  # type: ignore[attr-defined]
@@ -201,7 +203,7 @@ class Reporting:
         """Whether it is worth asking for the state of the stack: the end of a green, quiet run is quick."""
         if stack is None:
             return False
-        return self._file is not None or self._config.option.verbose > 0
+        return self._file is not None or self._has_failed or self._config.option.verbose > 0
 
     # -- where it is shown -------------------------------------------------------------------------
 
