@@ -205,10 +205,10 @@ def test_logs_on_a_terminal_are_coloured_and_cannot_command_it(up: Command) -> N
 
     with log.open("a") as file:
         file.write("\x1b]0;a title\x07\n")
-    several = show("-n", "1")
+    several = show()
     # A file, or a program that reads on, gets what was written.
     raw = up("logs", "s3").stdout
-    assert raw.endswith("\x1b]0;a title\x07\n")
+    assert "\x1b]0;a title\x07\n" in raw
     assert r"\x1b]0;a title\x07" in several
     assert "\x1b]0;" not in several + show("s3")
     assert "\x1b[36mpostgres | " in several

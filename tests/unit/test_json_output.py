@@ -73,7 +73,7 @@ def test_an_error_of_the_command_line_names_what_is_known() -> None:
     with pytest.raises(click.NoSuchOption) as caught:
         lakebed.main(["status", "--frob"], prog_name="lakebed", standalone_mode=False)
     error = error_json(caught.value)["error"]
-    assert (error["type"], error["attempted"]) == ("NoSuchOption", "read the command line")
+    assert (error["type"], error["attempted"]) == ("UsageError", "read the command line")
     assert "--frob" in error["seen"]
     assert "known options: -w, --watch" in error["remedy"]
     with pytest.raises(click.BadParameter) as refused:

@@ -166,6 +166,17 @@ def test_no_escape_sequence_reaches_the_terminal() -> None:
         json.dumps(plain(message_json(one))).encode("ascii")
 
 
+def test_each_part_has_a_colour_of_its_own() -> None:
+    console = Console(force_terminal=True, color_system="standard", width=500)
+    with console.capture() as capture:
+        seen = read(event(op="u", before={"id": 5, "cents": 999}, after={"id": 5, "cents": 899}), {"id": 5})
+        console.print(message_text(seen, "cyan"))
+    heading, change = capture.get().splitlines()
+    assert "\x1b[36mshop.public.orders\x1b[0m" in heading
+    assert "\x1b[1;33mUPDATE\x1b[0m" in heading
+    assert "\x1b[31m999\x1b[0m -> \x1b[32m899\x1b[0m" in change
+
+
 def test_values_of_columns() -> None:
     at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
     values = [None, True, 1.5, "it's", b"\x00", at, [1, None], {"a": "b"}, "x" * 301]

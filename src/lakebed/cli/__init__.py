@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from lakebed.cli.exit_codes import INTERRUPTED, NOBODY_READS, exit_code_of
+from lakebed.cli.exit_codes import INTERRUPTED, NOBODY_READS, NobodyReads, exit_code_of
 from lakebed.cli.json_output import error_json, json_is_asked, show_json
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _show("interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, NobodyReads):
         _write_to_nobody()
         code = NOBODY_READS
     except Exception as error:

@@ -42,6 +42,11 @@ INTERRUPTED = 130
 # As a shell shows a program that SIGPIPE has ended.
 NOBODY_READS = 141
 
+
+class NobodyReads(Exception):
+    """What a command writes is not read any more. Click would end with 1 for the BrokenPipeError itself."""
+
+
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, WRONG_USE),
     (click.Abort, INTERRUPTED),

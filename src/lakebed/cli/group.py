@@ -7,9 +7,12 @@ Tab key imports next to nothing, and `lakebed up` not what `lakebed tail` needs.
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from lakebed.cli.exit_codes import NobodyReads
 
 # By name, the module that adds the command to the group, and what `lakebed --help` says of it.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -41,6 +44,17 @@ class LazyGroup(click.Group):
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             importlib.import_module(f"lakebed.cli.{COMMANDS[cmd_name][0]}")
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            NobodyReads: whoever read its output has gone.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

@@ -61,16 +61,15 @@ def error_json(error: Exception | str) -> dict[str, dict[str, str]]:
     elif isinstance(error, LakebedError):
         parts = (type(error).__name__, error.attempted, error.seen, error.remedy)
     elif isinstance(error, click.ClickException):
-        parts = (type(error).__name__, "read the command line", error.format_message(), known_ones(error))
-        if isinstance(error, click.UsageError) and error.ctx is not None and not parts[3]:
-            parts = (*parts[:3], f"`{error.ctx.command_path} --help` explains it")
+        # Its subclasses differ between versions of click.
+        kind = "UsageError" if isinstance(error, click.UsageError) else type(error).__name__
+        remedy = known_ones(error)
+        if isinstance(error, click.UsageError) and error.ctx is not None and not remedy:
+            remedy = f"`{error.ctx.command_path} --help` explains it"
+        parts = (kind, "read the command line", error.format_message(), remedy)
     else:
-        parts = (
-            type(error).__name__,
-            "run the command",
-            str(error),
-            "this is a mistake of lakebed: report it",
-        )
+        remedy = "this is a mistake of lakebed: report it"
+        parts = (type(error).__name__, "run the command", str(error), remedy)
     return {"error": dict(zip(("type", "attempted", "seen", "remedy"), parts, strict=True))}
 
 

@@ -47,7 +47,7 @@ class LogView:
             return
         colour = colour_of(line.service, self._services)
         if out.is_terminal:
-            out.print(Text(f"{line.service:<{self._width}} | ", style=colour) + Text(text))
+            out.print(Text.assemble((f"{line.service:<{self._width}} | ", colour), text))
         else:
             click.echo(f"{line.service:<{self._width}} | {text}", color=True)
 

@@ -33,7 +33,8 @@ def message_text(message: SeenMessage, topic_style: str = "") -> Text:
 def _heading(message: SeenMessage, topic_style: str) -> Text:
     event = message.event
     at = "-" if message.at is None else message.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    line = Text(f"{at} ", style="dim")
+    # Not as the style of the whole line, which all that is added to it would have too.
+    line = Text.assemble((f"{at} ", "dim"))
     line.append(visible_line(message.topic), style=topic_style or "bold")
     line.append(f" {message.partition}@{message.offset} ", style="dim")
     if event is None or event.is_tombstone:
@@ -80,7 +81,7 @@ def _event_lines(event: ChangeEvent) -> list[Text]:
     lines: list[Text] = []
     for words, other in (("was key", event.old_key), ("becomes key", event.new_key)):
         if other is not None:
-            lines.append(Text(f"{words} ", style="dim") + _row(other))
+            lines.append(Text.assemble((f"{words} ", "dim"), _row(other)))
     if event.before is not None and event.after is not None:
         changed = event.changed()
         lines += [_change(name, before, after) for name, (before, after) in changed.items()]

@@ -62,11 +62,11 @@ def tail(
     from lakebed.config.settings import load_settings
 
     if not all(topics):
-        raise click.BadParameter("a topic has a name", param_hint="TOPIC")
+        raise click.BadParameter("a topic has a name", param_hint="'TOPIC...'")
     try:
         begin = start_of(start or ("beginning" if no_follow else "end"), utc_now())
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--from") from None
+        raise click.BadParameter(str(error), param_hint="'--from'") from None
     settings = load_settings({"runtime": runtime})
     addresses = usable_addresses(settings, "kafka")
 
