@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lakebed.errors import LakebedError, StackFailed
-from lakebed.ui import connectors, messages, services, subjects, tables, topics
+from lakebed.ui import connectors, messages, services, shown_messages, subjects, tables, topics
 from lakebed.ui.delta_tables import DeltaDetail
 from lakebed.ui.differences import line_differences
 from lakebed.ui.iceberg_tables import IcebergDetail
@@ -32,7 +32,7 @@ _CONNECTOR = connectors.Connector(
     connectors.Slot(HOSTILE, True, 1),
 )
 _TOPIC = topics.Topic(HOSTILE, (topics.Partition(0, 0, 2), topics.Partition(1, 0, 0)))
-_MESSAGE = messages.ShownMessage(
+_MESSAGE = shown_messages.ShownMessage(
     0, 1, "", HOSTILE, HOSTILE, HOSTILE, ((HOSTILE, HOSTILE, HOSTILE),), HOSTILE, HOSTILE, 1.5, HOSTILE
 )
 _VERSION = subjects.Version(2, 1, HOSTILE, HOSTILE)

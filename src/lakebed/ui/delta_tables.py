@@ -13,7 +13,7 @@ from lakebed.cdc.rows import delta_rows
 from lakebed.errors import TableUnknown
 from lakebed.ui.cells import cell
 from lakebed.ui.looking import Look
-from lakebed.ui.tables import Changes, Column, Commit, ShownRows, shown_changes, shown_rows
+from lakebed.ui.tables import Changes, Column, Commit, ShownRows, shown_changes, shown_properties, shown_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -63,7 +63,7 @@ def delta_table(look: Look, path: str) -> DeltaDetail:
         version=table.version(),
         columns=tuple(Column(one["name"], _type_name(one["type"]), one["nullable"]) for one in fields),
         partitioned_by=tuple(metadata.partition_columns),
-        properties=tuple(f"{name} = {value}" for name, value in sorted(metadata.configuration.items())),
+        properties=shown_properties(metadata.configuration),
         records_changes=metadata.configuration.get(PROPERTY, "false").lower() == "true",
         history=_history(table, look, path),
         rows=shown_rows(delta_rows(endpoint, path)),
@@ -120,7 +120,7 @@ def _figures(entry: dict[str, Any]) -> str:
         "num_updated_rows": "updated",
         "num_deleted_rows": "deleted",
     }
-    figures = [f"{metrics[key]} {words}" for key, words in told.items() if str(metrics.get(key, "0")) != "0"]
+    figures = [f"{words}: {metrics[key]}" for key, words in told.items() if str(metrics.get(key, "0")) != "0"]
     return ", ".join(figures)
 
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 from lakebed.cdc.iceberg_changes import iceberg_changes
 from lakebed.cdc.lake_rows import open_iceberg
 from lakebed.cdc.rows import iceberg_rows
-from lakebed.config.secrets import MASK, is_secret_name, mask_text
 from lakebed.ui.looking import Look
-from lakebed.ui.tables import Changes, Column, Commit, ShownRows, catalog_of, shown_changes, shown_rows
+from lakebed.ui.tables import (
+    Changes,
+    Column,
+    Commit,
+    ShownRows,
+    catalog_of,
+    shown_changes,
+    shown_properties,
+    shown_rows,
+)
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -70,10 +78,7 @@ def iceberg_table(look: Look, name: str) -> IcebergDetail:
         columns=columns,
         key=_key(table, columns),
         partitioned_by=tuple(f"{one.name} ({one.transform})" for one in table.spec().fields),
-        properties=tuple(
-            f"{key} = {MASK if is_secret_name(key) else mask_text(value)}"
-            for key, value in sorted(table.properties.items())
-        ),
+        properties=shown_properties(table.properties),
         history=_history(table),
         rows=shown_rows(iceberg_rows(catalog, name)),
     )
@@ -114,7 +119,7 @@ def _history(table: Table) -> tuple[Commit, ...]:
     for snapshot in reversed(table.metadata.snapshots[-HISTORY:]):
         summary = snapshot.summary
         told = {} if summary is None else dict(summary.additional_properties)
-        figures = [f"{told[key]} {words}" for key, words in _FIGURES.items() if told.get(key, "0") != "0"]
+        figures = [f"{words}: {told[key]}" for key, words in _FIGURES.items() if told.get(key, "0") != "0"]
         commits.append(
             Commit(
                 snapshot.snapshot_id,

@@ -100,7 +100,7 @@ def _with_changes(table: Any, read: Callable[[], tables.Changes] | None) -> Tabl
     try:
         return TableScreen(table, read(), None)
     except LakebedError as error:
-        return TableScreen(table, None, error)
+        return TableScreen(table, None, masked(error))
 
 
 def _delta(look: Look, query: Query) -> TableScreen:
@@ -239,6 +239,9 @@ def stamp(screen: Screen, looking: Looking, query: Query) -> object:
 
 def trouble(error: LakebedError) -> str:
     """Return what went wrong, in its three parts, secrets masked."""
-    parts = (error.attempted, error.seen, error.remedy)
-    attempted, seen, remedy = map(mask_text, parts)
-    return render("trouble.html", attempted=attempted, seen=seen, remedy=remedy)
+    return render("trouble.html", error=masked(error))
+
+
+def masked(error: LakebedError) -> LakebedError:
+    """Return an error without the secrets in its text."""
+    return LakebedError(*map(mask_text, (error.attempted, error.seen, error.remedy)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from lakebed.cdc.change_feed import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSIO
 from lakebed.cdc.rows import Rows
 from lakebed.clients.catalog import open_catalog
 from lakebed.clients.object_store import object_store
+from lakebed.config.secrets import MASK, is_secret_name, mask_text
 from lakebed.errors import LakebedError
 from lakebed.services.s3 import DELTA_BUCKET, WAREHOUSE_BUCKET
 from lakebed.ui.cells import cell
@@ -103,14 +104,23 @@ def tables(look: Look) -> TableList:
         try:
             delta = tuple(_delta_paths(look))
         except OSError as error:
-            troubles.append(LakebedError("look for Delta tables", str(error), "see `lakebed logs s3`"))
+            seen = mask_text(str(error))
+            troubles.append(LakebedError("look for Delta tables", seen, "see `lakebed logs s3`"))
     if look.has("iceberg-rest"):
         try:
             iceberg = tuple(_iceberg_names(catalog_of(look)))
         except Exception as error:  # PyIceberg raises what its HTTP client, and the catalog, make of it
-            seen = f"{type(error).__name__}: {error}"
+            seen = mask_text(f"{type(error).__name__}: {error}")
             troubles.append(LakebedError("list the Iceberg tables", seen, "see `lakebed logs iceberg-rest`"))
     return TableList(delta, iceberg, tuple(troubles))
+
+
+def shown_properties(properties: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a table's properties, sorted, in one line each, without secrets."""
+    return tuple(
+        f"{name} = {MASK if is_secret_name(name) else mask_text(value)}"
+        for name, value in sorted(properties.items())
+    )
 
 
 def catalog_of(look: Look) -> Catalog:
