@@ -24,6 +24,12 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile
     return member
 
 
+def _folder(name: str) -> tarfile.TarInfo:
+    member = _member(name, tarfile.DIRTYPE)
+    member.mode = 0o7777
+    return member
+
+
 def _tar(path: Path, *members: tarfile.TarInfo, mode: Any = "w") -> Path:
     with tarfile.open(path, mode) as tar:
         for member in members:
@@ -62,12 +68,29 @@ def test_nothing_leads_through_a_link(
     assert "leads through a link" in error.seen
 
 
+@pytest.mark.parametrize(
+    ("members", "seen"),
+    [
+        ((_folder("a"), _member("a", tarfile.SYMTYPE, "b")), "where something else is"),
+        ((_member(".", tarfile.SYMTYPE, ""), _folder(".")), "where something else is"),
+        ((_member("a", tarfile.LNKTYPE, "b"), _folder("b")), "what is not there"),
+        ((_folder("b"), _member("a", tarfile.LNKTYPE, "b")), "what is not there"),
+    ],
+)
+def test_a_link_that_cannot_be_made_brings_nothing_else(
+    members: tuple[tarfile.TarInfo, ...], seen: str, tmp_path: Path
+) -> None:
+    # Python would unpack the folder in its place, with all its rights.
+    assert seen in _refused(_tar(tmp_path / "a.tar", *members), tmp_path / "cache" / "a-1").seen
+
+
 def test_a_link_beside_its_target_is_fine(tmp_path: Path) -> None:
     members = (
         _member("lib/libpq.so.5.18"),
         _member("lib/libpq.so.5", tarfile.SYMTYPE, "libpq.so.5.18"),
         _member("lib/libpq.so", tarfile.SYMTYPE, "libpq.so.5"),
         _member("bin/libpq.so", tarfile.SYMTYPE, "../lib/libpq.so.5.18"),
+        _member("bin/second", tarfile.LNKTYPE, "lib/libpq.so.5.18"),
     )
     into = unpack_tar(_tar(tmp_path / "a.tar", *members), tmp_path / "a-1")
     assert (into / "bin" / "libpq.so").resolve() == into / "lib" / "libpq.so.5.18"

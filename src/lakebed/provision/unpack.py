@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -138,6 +139,7 @@ def _extract(tar: tarfile.TarFile, folder: Path, archive: Path) -> None:
         size += member.size
         _refuse_bomb(size, len(members), archive)
     _refuse_ways_through_links(members, archive)
+    _refuse_links_that_fail(members, archive)
     # The filter came with 3.12, 3.11.4 and 3.10.12; the checks stand in for it where it is missing.
     filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
@@ -184,6 +186,23 @@ def _refuse_ways_through_links(members: list[tarfile.TarInfo], archive: Path) ->
             ways += [*_ways(PurePosixPath(member.linkname)), os.path.normpath(member.linkname)]
         if not links.isdisjoint(ways):
             raise _unsafe(archive, f"its member {member.name!r} leads through a link")
+
+
+def _refuse_links_that_fail(members: list[tarfile.TarInfo], archive: Path) -> None:
+    """Refuse links that cannot be made: Python then unpacks what they name, and no filter sees it.
+
+    Source: CPython, `TarFile.makelink`, up to the corrections for CVE-2025-4330.
+    """
+    names = Counter(os.path.normpath(member.name) for member in members)
+    files: set[str] = set()
+    for member in members:
+        name = os.path.normpath(member.name)
+        if member.isreg():
+            files.add(name)
+        elif member.issym() and (not member.linkname or name == "." or names[name] > 1):
+            raise _unsafe(archive, f"its member {member.name!r} is a link where something else is")
+        elif member.islnk() and os.path.normpath(member.linkname) not in files:
+            raise _unsafe(archive, f"its member {member.name!r} is a second name of what is not there")
 
 
 def _ways(path: PurePosixPath) -> list[str]:
