@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways lock clean
+.PHONY: demo test unit lint bench soak three-ways docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -44,6 +44,14 @@ three-ways: $(VENV)/installed
 	$(BIN)/python -m pytest -q -s tests/cluster/test_whole_cluster.py -k the_chain
 	@echo "=== the same suite has passed in three ways: natively, attached, on clusters"
 
+# The site, with the API reference, into build/site. Every warning is an error. Needs Python >= 3.11.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs/site -d build/doctrees . build/site
+
+$(VENV)/installed-docs: $(VENV)/installed requirements/docs.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/docs.txt
+	touch $@
+
 # Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
 $(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +66,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hash
 lock:
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	$(LOCK) --extra dev --extra all pyproject.toml -o requirements/dev.txt
+	$(subst 3.10,3.11,$(LOCK)) --constraint requirements/dev.txt requirements/docs.in -o requirements/docs.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
