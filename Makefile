@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways docs lock clean
+.PHONY: demo test unit lint bench soak three-ways browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -33,6 +33,10 @@ bench: $(VENV)/installed
 # The integration tests ten times, in random order, four at a time.
 soak: $(VENV)/installed
 	$(BIN)/python tools/soak.py
+
+# The live page, in a real Chromium that is downloaded once (70 MB, Linux on x86-64).
+browser: $(VENV)/installed
+	$(BIN)/python -m pytest tests/browser
 
 # One suite, tests/attach/test_chain.py, on servers of lakebed's own, of somebody else's, and on clusters.
 three-ways: $(VENV)/installed

@@ -151,7 +151,7 @@ def served(stacks: Path, settings: Settings) -> Iterator[str]:
 def take(address: str, cache: Path, first_snapshot: int) -> None:
     """Take a picture of every screen, in both schemes."""
     sys.path.insert(0, str(ROOT))
-    from tests.chromium import opened_chromium
+    from tests.browser.chromium import opened_chromium
 
     topic = "shop.public.orders"
     origin = address.partition("/?")[0]

@@ -21,8 +21,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from confluent_kafka import Producer
 from deltalake import DeltaTable, write_deltalake
 from playwright.sync_api import Browser, Page, expect
-from tests.chromium import opened_chromium
-from tests.integration.ui_page import RunningPage, Visit, served, visited
+from tests.browser.chromium import opened_chromium
+from tests.browser.ui_page import RunningPage, Visit, served, visited
 
 from lakebed.clients.connector import Connector
 from lakebed.clients.debezium import DebeziumClient
