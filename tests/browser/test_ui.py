@@ -17,7 +17,7 @@ import httpx
 import psycopg
 import pyarrow as pa
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_playwright_python.sync_playwright import Axe
 from confluent_kafka import Producer
 from deltalake import DeltaTable, write_deltalake
 from playwright.sync_api import Browser, Page, expect
