@@ -19,6 +19,9 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Comparison of tables": "docs/comparison",
         "Change feed": "docs/change_feed",
         "Crashes": "docs/crash",
+        "Report": "docs/report",
+        "Live page": "docs/ui",
+        "Kafka and Connect clusters": "docs/kafka_cluster",
         "Spark cluster": "docs/spark_cluster",
         "Other servers: attach": "docs/attach",
         "Docker Compose": "docs/compose",
@@ -45,8 +48,14 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Lifecycle": "docs/lifecycle",
         "Downloads and cache": "docs/provision",
         "Performance": "docs/performance",
+        "Scaling": "docs/scaling",
+        "Hosts apart": "docs/hosts_apart",
     },
-    "Project": {"Contributing": "CONTRIBUTING", "Changes": "CHANGELOG"},
+    "Project": {
+        "Contributing": "CONTRIBUTING",
+        "Security": "SECURITY",
+        "Changes": "CHANGELOG",
+    },
 }
 
 

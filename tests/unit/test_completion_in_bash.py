@@ -44,7 +44,10 @@ def test_a_press_of_the_tab_key_completes(bash: Terminal) -> None:
     bash.wait_for("lakebed prefetch ")
     bash.type("spark-m\t")
     bash.wait_for("spark-master ")
+    bash.forget()
+    # What is typed before bash has come back is thrown away with the line.
     bash.type("\x03")
+    bash.wait_for("ready> ")
     bash.forget()
     bash.type("lakebed \t")
     for name in ("completion", "compose", "doctor", "prefetch", "status", "tail", "up"):

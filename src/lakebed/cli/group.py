@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env": ("commands", "Print the running stack's addresses as shell exports."),
     "logs": ("logs", "Print the logs of services of the running stack."),
     "prefetch": ("commands", "Download all that services (and Spark) run from."),
-    "sbom": ("sbom", "Print what lakebed runs from: a software bill of materials."),
+    "sbom": ("sbom", "Print a software bill of materials of what lakebed runs from."),
     "status": ("status", "Show the services of the running stack with their states."),
     "tail": ("tail", "Show the messages of topics, decoded, as they come."),
     "ui": ("ui", "Show the running stack in a browser."),

@@ -16,6 +16,7 @@ import click
 
 from lakebed import __version__
 from lakebed.cli.group import lakebed
+from lakebed.cli.options import json_option
 from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder
@@ -42,11 +43,13 @@ _LONGEST_LICENCE_NAME = 100
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A requirements file with hashes, for those of the Python packages.",
 )
-def sbom(requirements: Path | None) -> None:
+@json_option
+def sbom(requirements: Path | None, as_json: bool) -> None:
     """Print a software bill of materials: CycloneDX 1.6, JSON.
 
     The Python packages that lakebed uses here, with their licences; every file it downloads for this machine,
     with sha256 and licences; the jars in PySpark and in archives that are unpacked. Needs lakebed[sbom].
+    It is JSON in any case; with --json an error is, too.
     """
     click.echo(bill_of_materials(_pinned(requirements) if requirements is not None else {}))
 

@@ -7,6 +7,8 @@ from functools import partial
 import click
 
 from lakebed.cli.group import lakebed
+from lakebed.cli.json_output import show_json
+from lakebed.cli.options import json_option
 from lakebed.cli.output import err, out
 from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
@@ -25,7 +27,8 @@ from lakebed.stack.folders import NAME_OF_UP
     show_default=True,
     help="Another one: the name of its folder, such as a running test session's.",
 )
-def ui(port: int, no_browser: bool, name: str) -> None:
+@json_option
+def ui(port: int, no_browser: bool, name: str, as_json: bool) -> None:
     """Show the running stack in a browser: a live page, until Ctrl-C.
 
     Services with their logs, connectors with pause, resume and restart, topics with decoded messages,
@@ -44,7 +47,10 @@ def ui(port: int, no_browser: bool, name: str) -> None:
     settings = load_settings()
 
     def say(address: str) -> None:
-        out.print(address, markup=False)
+        if as_json:
+            show_json({"address": address})
+        else:
+            out.print(address, markup=False)
         err.print("open it in a browser; Ctrl-C ends the page, and nothing else")
 
     serve(partial(look, settings, name), port, browser=not no_browser, on_ready=say)
