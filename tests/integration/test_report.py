@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
+from tests.pages import attribute, one
 
 FAILS_WITH_A_CONNECTOR = """
     import pytest
@@ -33,7 +34,7 @@ def failures_of(file: Path) -> dict[str, str]:
 
 def cells_of(report: Path, test: int) -> list[list[str]]:
     """Return the first table of a test in the report, the path of its changes, as texts."""
-    table = LexborHTMLParser(report.read_text()).css_first(f"#test-{test} table")
+    table = one(LexborHTMLParser(report.read_text()), f"#test-{test} table")
     return [[" ".join(cell.text().split()) for cell in row.css("td")] for row in table.css("tbody tr")]
 
 
@@ -51,7 +52,7 @@ def failed_run(pytester: pytest.Pytester, run_tests: Any) -> tuple[str, str, Pat
 
 def test_a_failure_shows_log_trace_slot_and_events(failed_run: tuple[str, str, Path]) -> None:
     output, failure, report = failed_run
-    page = LexborHTMLParser(report.read_text()).css_first("#test-1").text()
+    page = one(LexborHTMLParser(report.read_text()), "#test-1").text()
     for text in (output, failure, page):
         # The failure itself comes first.
         assert 'relation "no_such_table" does not exist' in text
@@ -83,7 +84,7 @@ def test_the_report_has_the_path_of_each_change(failed_run: tuple[str, str, Path
         assert re.fullmatch(r"\+(\d+ ms|\d\.\d\d s)", read)
         assert in_lake == "no pipeline of the test takes it"
     parsed = LexborHTMLParser(report.read_text())
-    services = {row.css_first("td").text() for row in parsed.css("#services tbody tr")}
+    services = {one(row, "td").text() for row in parsed.css("#services tbody tr")}
     assert services == {"postgres", "kafka", "connect"}
     for chart in ("services", "ran", "latency", "memory"):
         assert parsed.css_first(f"#{chart}-chart") is not None, chart
@@ -155,7 +156,7 @@ def test_with_the_first_failure_a_worker_still_tells(pytester: pytest.Pytester, 
     result = run_tests("-n", "1", "-x", "--lakebed-report=report.html", test_inner=tests)
     assert "lakebed: services postgres RUNNING" in result.stdout.str()
     parsed = LexborHTMLParser((pytester.path / "report.html").read_text())
-    assert parsed.css_first("details.test .outcome").text() == "failed"
+    assert one(parsed, "details.test .outcome").text() == "failed"
 
 
 def test_what_passes_is_told_in_a_line_and_with_v_in_more(run_tests: Any) -> None:
@@ -233,7 +234,7 @@ def test_tests_without_lakebed_are_in_the_report_too(
     result.assert_outcomes(passed=1, skipped=1, xfailed=1)
     parsed = LexborHTMLParser((pytester.path / "report.html").read_text())
     assert [node.text() for node in parsed.css("details.test .outcome")] == ["passed", "skipped", "xfailed"]
-    first = parsed.css_first("details.test").attributes["data-node"]
+    first = attribute(parsed, "details.test", "data-node")
     assert first == "test_inner.py::test_it[<script>alert(1)</script>]"
     assert len(parsed.css("script")) == 4
     assert not stacks.exists()

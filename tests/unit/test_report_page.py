@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
+from tests.pages import attribute, one
 from tests.unit.run_records import a_run
 
 from lakebed.report.page import CHART_TITLES, charting_lock, render
@@ -39,7 +40,7 @@ def shape(page: str) -> list[tuple[str | None, tuple[str, ...]]]:
 def test_names_and_data_stay_text_whatever_they_hold(evil: str) -> None:
     page = render(a_run(tests=3, evil=evil))
     assert shape(page) == shape(render(a_run(tests=3, evil="harmless")))
-    assert evil in LexborHTMLParser(page).css_first("h1").text()
+    assert evil in one(LexborHTMLParser(page), "h1").text()
     nodes = [node.attributes["data-node"] for node in LexborHTMLParser(page).css("details.test")]
     assert all(node is not None and evil in node for node in nodes)
 
@@ -52,10 +53,10 @@ def test_the_page_loads_nothing_and_says_so() -> None:
             value = node.attributes.get(name)
             assert value is None or value.startswith("#"), (node.tag, name, value)
         assert node.tag not in ("link", "iframe", "object", "embed", "base", "img")
-    style = parsed.css_first("style").text()
+    style = one(parsed, "style").text()
     assert "url(" not in style
     assert "@import" not in style
-    policy = parsed.css_first("meta[http-equiv]").attributes["content"] or ""
+    policy = attribute(parsed, "meta[http-equiv]", "content")
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-eval" not in policy
     allowed, _, _ = policy.partition("; style-src")
@@ -64,7 +65,7 @@ def test_the_page_loads_nothing_and_says_so() -> None:
 
 def test_only_the_pages_own_scripts_may_run() -> None:
     page = render(a_run())
-    policy = LexborHTMLParser(page).css_first("meta[http-equiv]").attributes["content"] or ""
+    policy = attribute(LexborHTMLParser(page), "meta[http-equiv]", "content")
     scripts = re.findall(r"(?s)<script(?: type=\"module\")?>(.*?)</script>", page)
     sums = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     assert len(sums) == 3
@@ -81,7 +82,7 @@ def test_the_embedded_library_is_what_was_locked() -> None:
 
 def test_the_charts_are_data_that_can_be_read_back() -> None:
     page = render(a_run())
-    told = json.loads(LexborHTMLParser(page).css_first("script#charts").text())
+    told = json.loads(one(LexborHTMLParser(page), "script#charts").text())
     assert list(told["specs"]) == list(CHART_TITLES)
     for name in told["specs"]:
         assert LexborHTMLParser(page).css_first(f"#{name}") is not None
@@ -91,7 +92,7 @@ def test_the_charts_are_data_that_can_be_read_back() -> None:
 
 def test_a_run_in_which_nothing_happened_has_a_page() -> None:
     page = render(RunRecord("pytest in nothing", "0.1.0", 1.0, 1.0))
-    assert "No service was used." in LexborHTMLParser(page).body.text()  # type: ignore[union-attr]
+    assert "No service was used." in one(LexborHTMLParser(page), "body").text()
 
 
 def test_a_hundred_tests_make_a_page_of_less_than_three_megabytes() -> None:
@@ -103,11 +104,11 @@ def test_a_failed_test_is_open_and_shows_what_was_found_out() -> None:
     parsed = LexborHTMLParser(render(a_run(tests=3)))
     opened = [node.attributes["id"] for node in parsed.css("details.test[open]")]
     assert opened == ["test-3"]
-    assert "ERROR" in parsed.css_first("#test-3 pre").text()
+    assert "ERROR" in one(parsed, "#test-3 pre").text()
 
 
 def test_what_was_not_observed_is_said_to_be_so() -> None:
-    row = LexborHTMLParser(render(a_run(tests=1))).css_first("#test-1 tbody tr")
+    row = one(LexborHTMLParser(render(a_run(tests=1))), "#test-1 tbody tr")
     cells = [" ".join(cell.text().split()) for cell in row.css("td")]
     assert cells[1] == "14:13:22.400"
     assert cells[2] == "0/16B0000transaction 700"

@@ -118,7 +118,8 @@ def _timeline(
         "y": {
             "field": "lane",
             "type": "nominal",
-            "sort": lanes,
+            # An order given here would become a part of an expression; a domain stays data.
+            "sort": None,
             "title": None,
             "axis": {**_axis(), "labelLimit": _LABEL_WIDTH},
             "scale": {"domain": lanes},
@@ -173,8 +174,8 @@ def memory_chart(run: RunRecord, samples: Sequence[MemorySample]) -> Spec | None
             "color": {
                 "field": "process",
                 "type": "nominal",
-                "sort": names,
-                "scale": {"scheme": "tableau10"},
+                "sort": None,
+                "scale": {"domain": names, "scheme": "tableau10"},
                 "legend": {"orient": "bottom", "title": None, "columns": 4, "labelLimit": 260},
             },
             "tooltip": [
