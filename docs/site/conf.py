@@ -44,14 +44,13 @@ nitpick_ignore_regex = [("py:class", r"lakebed\.(\w+\.)*(_\w+|[A-Z])")]
 
 # -- reference -----------------------------------------------------------------------------------------
 # In docstrings `single backticks` are code, and a link where they name something in the reference.
-default_role = "py:obj"
+default_role = "code_or_name"
 add_module_names = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"show-inheritance": True}
 autodoc_class_signature = "mixed"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
+from enum import Enum
 from typing import Any
 
-from docutils import nodes
+from docutils import nodes, utils
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from navigation import HOME, toctrees
 from pydantic import BaseModel
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyXRefRole
 from sphinx.environment import BuildEnvironment
 
 import lakebed.pytest_plugin as plugin
@@ -21,10 +23,14 @@ from lakebed.pytest_plugin.needs import SERVICES_OF_FIXTURES
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("fixtures", Fixtures)
+    app.add_role("code_or_name", code_or_name)
     app.connect("source-read", append_navigation)
     app.connect("missing-reference", resolve, priority=900)
     app.connect("autodoc-process-signature", fields_as_signature)
-    app.connect("autodoc-skip-member", is_inner)
+    app.connect("autodoc-skip-member", is_left_out)
+    # Before and after napoleon.
+    app.connect("autodoc-process-docstring", keep_as_written, priority=400)
+    app.connect("autodoc-process-docstring", restore_as_written, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -35,6 +41,16 @@ def append_navigation(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 # -- names -------------------------------------------------------------------------------------------
+def code_or_name(
+    role: str, rawtext: str, text: str, lineno: int, inliner: Any, options: Any = None, content: Any = ()
+) -> tuple[list[nodes.Node], list[Any]]:
+    """`single backticks` of a docstring: what looks like a name may be a link, all else stays as it is."""
+    if re.fullmatch(r"\w+(\.\w+)*(\(\))?", text):
+        return PyXRefRole()("py:obj", rawtext, text, lineno, inliner, options or {}, content)
+    code = utils.unescape(text, restore_backslashes=True)
+    return [nodes.literal(rawtext, code, classes=["code"])], []
+
+
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.Element | None:
@@ -68,13 +84,15 @@ def _named(env: BuildEnvironment, target: str) -> list[str]:
     ]
 
 
-# -- models of pydantic ----------------------------------------------------------------------------------
+# -- models, enumerations, attributes -------------------------------------------------------------------
 def fields_as_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
     """Show a model's fields as they are written; pydantic's own signature tells of its inner life."""
-    if what != "class" or not (isinstance(obj, type) and issubclass(obj, BaseModel)):
+    if what != "class" or not isinstance(obj, type) or not issubclass(obj, (BaseModel, Enum)):
         return None
+    if issubclass(obj, Enum):
+        return "", None
     written = {key: text for base in obj.__mro__[::-1] for key, text in inspect.get_annotations(base).items()}
     shown = []
     for key, field in obj.model_fields.items():
@@ -83,9 +101,26 @@ def fields_as_signature(
     return f"({', '.join(['*', *shown])})" if shown else "()", returned
 
 
-def is_inner(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what pydantic wants defined on a model."""
-    return True if name in ("model_config", "settings_customise_sources", "model_post_init") else None
+def is_left_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what pydantic wants defined on a model; show every value of an enumeration."""
+    if name in ("model_config", "model_post_init", "settings_customise_sources"):
+        return True
+    return False if what == "class" and isinstance(obj, Enum) and name.isupper() else None
+
+
+_as_written: dict[str, list[str]] = {}
+
+
+def keep_as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Remember what napoleon would split at its first colon, as a type and a text."""
+    if what in ("attribute", "data", "property"):
+        is_of_its_class = isinstance(obj, Enum) and inspect.getdoc(type(obj)) == "\n".join(lines).strip()
+        _as_written[name] = [] if is_of_its_class else list(lines)
+
+
+def restore_as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if name in _as_written:
+        lines[:] = _as_written.pop(name)
 
 
 # -- fixtures ------------------------------------------------------------------------------------------
