@@ -136,7 +136,11 @@ def test_a_jar_is_not_read_into_memory_before_its_size_is_known(
         unpack_postgres(jar, tmp_path / "a-1")
 
 
-@pytest.mark.parametrize("content", [b"no tar", lzma.compress(b"no tar"), lzma.compress(b"")])
+@pytest.mark.parametrize(
+    "content",
+    [b"no tar", lzma.compress(b"no tar"), lzma.compress(b"")],
+    ids=["text", "packed text", "nothing"],
+)
 def test_a_jar_with_something_else_in_it_is_named(content: bytes, tmp_path: Path) -> None:
     jar = tmp_path / "p.jar"
     with zipfile.ZipFile(jar, "w") as outer:
