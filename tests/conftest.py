@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# httpx imports it when it is first used. `pytester` forgets what a test has imported, and httpx would know the
+# httpx imports it when it is first used. `pytester` forgets what a test has imported; httpx would know the
 # exceptions of one copy and get those of another.
 import httpcore  # noqa: F401
 import psutil
