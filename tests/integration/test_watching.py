@@ -81,7 +81,7 @@ def test_changes_are_lines_where_there_is_no_terminal(command: Command) -> None:
         assert command("down").returncode == 0
         watching.wait_for("service s3: gone")
         assert watching.interrupt() == 130
-    assert watching.out[-2].endswith("no stack runs")
+    assert watching.out[-2].rstrip().endswith("no stack runs")
     assert not [line for line in watching.out if "\x1b" in line]
 
 
