@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,10 @@ class Reporting:
         result = yield
         if found is None and stack is not None:
             found = SessionRecord(self._worker, waited=dict(stack.seconds_waited))
+        not_closed = self._config.stash.get(CLOSE_ERROR, None)
+        if found is not None and self._is_worker and not_closed is not None:
+            # Only the controller's words are seen.
+            found = replace(found, notes=(*found.notes, not_closed))
         if found is not None:
             self._sessions[self._worker] = self._to_json(found, stack)
         if self._is_worker:

@@ -19,6 +19,7 @@ Datum = dict[str, Any]
 
 MOST_SAMPLES = 300
 MOST_LATENCIES = 2000
+LEAST_MEGABYTES = 10
 # The axes of all charts end at the same place, so that one time is above the other.
 _LABEL_WIDTH = 150
 # Seen in daylight and in the dark, and told apart by most people with a weakness for red or green.
@@ -149,7 +150,12 @@ def _timeline(
 def memory_chart(run: RunRecord, samples: Sequence[MemorySample]) -> Spec | None:
     """Return the memory of all processes over time, one upon the other; None without samples."""
     every = max(1, -(-len(samples) // MOST_SAMPLES))
-    names = list(dict.fromkeys(name for sample in samples for name in sample.megabytes))
+    most: dict[str, int] = {}
+    for sample in samples:
+        for name, megabytes in sample.megabytes.items():
+            most[name] = max(most.get(name, 0), megabytes)
+    # A shell that starts a server is gone at once, and would be seen only in the legend.
+    names = [name for name, megabytes in most.items() if megabytes >= LEAST_MEGABYTES]
     values = [
         {"second": round(sample.at - run.started, 2), "process": name, "mb": sample.megabytes.get(name, 0)}
         for sample in samples[::every]
