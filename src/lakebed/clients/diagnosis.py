@@ -20,6 +20,7 @@ _LOG_LINES_SEARCHED = 400
 # Said of every topic that is made by being written to.
 _NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
 _WORKER = "Connect's worker"
+_NOT_HEALTHY = "not healthy"
 # An entry of such a level, or the first line of an exception.
 _TELLING = re.compile(r"\d{4}-\S+ \S+ (WARN|ERROR)|Caused by: |[a-z]+(\.\w+)+(Exception|Error)\b")
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
@@ -58,9 +59,11 @@ def diagnose(
 
     Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
     """
-    parts = [_said("connector", lambda: _connector(client, name)), _said(_WORKER, lambda: _worker(client))]
+    worker = _said(_WORKER, lambda: _worker(client))
+    parts = [_said("connector", lambda: _connector(client, name)), worker]
     if postgres is not None:
-        config = _config(client, name)
+        # A worker that is not healthy would take a minute to refuse.
+        config = {} if _NOT_HEALTHY in worker else _config(client, name)
         slot = slot_name or config.get("slot.name")
         publication = config.get("publication.name")
         if slot is not None:
@@ -134,7 +137,7 @@ def _worker(client: DebeziumClient) -> str:
         if error.seen.startswith("HTTP 404"):
             return f"{_WORKER}: its health is not known (before Kafka 3.9)"
         if error.seen.startswith("HTTP "):
-            return f"{_WORKER}: not healthy: {error.seen}"
+            return f"{_WORKER}: {_NOT_HEALTHY}: {error.seen}"
         raise
     return f"{_WORKER}: {health['status']}: {health['message']}"
 
