@@ -2,7 +2,7 @@
 
 The npm package @sparticuz/chromium brings a headless Chromium with the libraries it needs, so that neither
 Node nor root nor the system's packages are wanted. It is for Linux on x86-64; elsewhere name a browser of the
-system with the variable LAKEBED_CHROMIUM.
+system with the variable CHROMIUM_FOR_TESTS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lakebed.provision.unpack import unpack_tar
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-VARIABLE = "LAKEBED_CHROMIUM"
+VARIABLE = "CHROMIUM_FOR_TESTS"
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>

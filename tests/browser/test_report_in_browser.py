@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.chromium import opened_chromium
+from tests.browser.chromium import opened_chromium
 from tests.unit.run_records import a_run
 from tests.unit.test_report_page import HOSTILE
 
