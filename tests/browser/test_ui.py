@@ -112,6 +112,7 @@ def test_services_with_state_and_log(visit: Visit, postgres_connection: Postgres
     assert visit.has_stayed()
 
 
+@pytest.mark.debezium(avro=True)
 def test_change_arrives_in_the_topic_without_a_reload(
     visit: Visit, postgres_connection: Postgres, debezium_connector: Connector
 ) -> None:
@@ -264,8 +265,8 @@ def test_buttons_work_without_scripts(
     with visited(browser, running, java_script_enabled=False) as visit:
         page = visit.go("/connectors")
         page.get_by_role("button", name=f"Pause {name}").click()
-        expect(page).to_have_url(f"{running.origin}{link('/connector', name=name)}")
-        expect(page.locator("h1 .state")).to_have_text("PAUSED")
+        expect(page).to_have_url(f"{running.origin}/connectors")
+        expect(page.locator(f"#connector-{name} [data-label=State]")).to_have_text("PAUSED")
         assert debezium_client.state(name) is ConnectorState.PAUSED
 
 
@@ -293,12 +294,12 @@ def test_versions_of_a_subject_and_what_differs(
     page.get_by_role("link", name="Subjects").click()
     expect(page.locator(f"[id='subject-{subject}'] .figure")).to_have_text("2")
     page.get_by_role("link", name=subject).click()
-    expect(view(page)).to_contain_text("Compatibility BACKWARD")
+    expect(view(page)).to_contain_text("Compatibility NONE")
     expect(page.get_by_role("heading", level=2)).to_have_text("From version 1 to 2")
     expect(page.locator(".sentences li")).to_have_text(["note was added: null or string, default null"])
     expect(page.locator(".difference tr.right")).not_to_have_count(0)
-    page.get_by_label("From version").select_option("2")
-    page.get_by_label("to version").select_option("1")
+    page.get_by_role("combobox", name="From version").select_option("2")
+    page.get_by_role("combobox", name="to version").select_option("1")
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".sentences li")).to_have_text(["note was removed"])
     page.get_by_role("link", name="Version 1").click()
@@ -360,9 +361,10 @@ def test_changes_and_history_of_an_iceberg_table(
     changes = page.locator("#changes tbody tr")
     expect(changes).to_have_text(
         [
+            # PyIceberg overwrites in two snapshots.
             re.compile("delete.*ada"),
-            re.compile("update, before.*bo"),
-            re.compile("update, after.*bea"),
+            re.compile("delete.*bo"),
+            re.compile("insert.*bea"),
             re.compile("insert.*cy"),
         ]
     )
@@ -381,13 +383,13 @@ def test_hostile_data_is_text(
     row.locator("summary").click()
     expect(row.locator(".content")).to_contain_text("<script>alert(1)</script>")
     expect(view(page).locator("script, img, b")).to_have_count(0)
-    # Not only escaped: no script that is not the page's own would run.
-    with pytest.raises(Exception, match=r"unsafe-eval|EvalError"):
-        page.evaluate(
-            "() => { const one = document.createElement('script'); one.text = 'window.ran = 1';"
-            " document.body.append(one); return new Function('return window.ran')() }"
-        )
+    # Not only escaped: a script that is not one of the page's own files does not run.
+    page.evaluate(
+        "() => { const one = document.createElement('script'); one.text = 'window.ran = 1';"
+        " document.body.append(one); }"
+    )
     assert page.evaluate("window.ran") is None
+    assert any("Content Security Policy" in complaint for complaint in visit.complaints)
     visit.complaints.clear()
 
 

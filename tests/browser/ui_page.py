@@ -101,7 +101,7 @@ class Visit:
         for _ in range(60):
             self.page.keyboard.press("Tab")
             text = str(self.page.evaluate("(document.activeElement?.textContent ?? '').trim()"))
-            focused.append(" ".join(text.split())[:40])
+            focused.append(" ".join(text.split()))
             if focused[-1].startswith(name):
                 return
         raise AssertionError(f"Tab does not come to {name!r}, but to {focused}")

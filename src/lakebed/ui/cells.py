@@ -14,8 +14,9 @@ _SHOWN_BYTES = 256
 
 
 def cell(value: Any, longest: int = LONGEST_CELL) -> str:
-    """Return a value in one line: a text as it is, anything else as JSON, cut where it is too long."""
-    text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    """Return a value in one line: a text without quotes, anything else as JSON; cut where it is too long."""
+    shown = plain(value)
+    text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
     text = text.replace("\n", "⏎ ")
     return text if len(text) <= longest else f"{text[:longest]}…"
 
