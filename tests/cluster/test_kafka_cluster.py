@@ -90,7 +90,7 @@ def test_a_kept_cluster_is_as_before_after_each_run(run_tests: RunTests, stacks:
         again = run_tests("-q", "test_next.py", test_next=_FINDS_NOTHING)
         again.assert_outcomes(passed=1)
         # And whoever asks for the same.
-        run_tests("-q", *SIZES, "test_next.py").assert_outcomes(passed=1)
+        run_tests("-q", *SIZES, "test_next.py", test_next=_FINDS_NOTHING).assert_outcomes(passed=1)
         assert _pids(stacks) == before
     finally:
         end_stack(load_settings({"data_folder": stacks}), NAME_OF_UP, "the test")
