@@ -57,7 +57,7 @@ def _looks(look: Look, interval_seconds: float) -> Iterator[dict[str, Any]]:
         except OtherVersion:
             raise
         except (ComposeUnavailable, StackFailed) as error:
-            content = {"services": [], "error": error.seen.splitlines()[0] if error.seen else str(error)}
+            content = {"services": [], "error": ": ".join(error.seen.splitlines()) or str(error)}
 
 
 def _watch_lines(look: Look, interval_seconds: float, show: Show) -> None:
