@@ -1,6 +1,6 @@
 """Run by test_stack.py in a process of its own: the whole chain with passwords that can be recognised.
 
-Three of its tests fail on purpose, so that all that pytest shows of a failure can be searched. It is shown
+Four of its tests fail on purpose, so that all that pytest shows of a failure can be searched. It is shown
 with the source, so that no password may stand in here: they come in the environment.
 """
 
@@ -220,6 +220,10 @@ def test_fails_with_a_configuration_that_connect_refuses(debezium_connectors: An
     debezium_connectors(
         database_password=os.environ["PASSWORD_OF_ROLE"], extra_config={"heartbeat.interval.ms": "never"}
     )
+
+
+def test_fails_with_a_field_that_no_connector_can_have(debezium_connectors: Any) -> None:
+    debezium_connectors(database_password=os.environ["PASSWORD_OF_ROLE"], database_port=-1)
 
 
 def test_fails_with_a_password_that_postgres_refuses(debezium_connectors: Any) -> None:
