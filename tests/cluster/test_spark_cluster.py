@@ -18,7 +18,7 @@ from lakebed.stack.connection import open_stack
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 ON_CLUSTER = Path(__file__, "..", "on_cluster.py").resolve()
 RunTests = Callable[..., pytest.RunResult]
-_TESTS = 7
+_TESTS = 8
 # Does not name the cluster, so it holds for any master of several executors.
 _ANY_MASTER = "delta_with or iceberg_is or python_runs"
 

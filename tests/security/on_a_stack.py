@@ -1,12 +1,13 @@
 """Run by test_stack.py in a process of its own: the whole chain with passwords that can be recognised.
 
-Three of its tests fail on purpose, so that all that pytest shows of a failure can be searched. It is shown
+Four of its tests fail on purpose, so that all that pytest shows of a failure can be searched. It is shown
 with the source, so that no password may stand in here: they come in the environment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ from lakebed.config.environment import IcebergRestEnvironment
 from lakebed.pytest_plugin.session import SessionStack
 
 SERVICES = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest", "spark-cluster")
+NUMBERS = itertools.count(1)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 # Given by lakebed to nobody but its own programs, in files for its user only.
 HOLDERS = {"request.json", "root.jar", "jetty.xml"}
@@ -77,12 +79,14 @@ def chain(
 ) -> Any:
     """A connector with a user and a password of its own, and its changes in a Delta table."""
     lakebed_stack.need(*SERVICES)
+    # Roles are the whole server's, and each test has one of its own.
+    role = f"watcher_{next(NUMBERS)}"
     postgres_connection.execute(
-        f"CREATE ROLE watcher SUPERUSER REPLICATION LOGIN PASSWORD '{os.environ['PASSWORD_OF_ROLE']}'"
+        f"CREATE ROLE {role} SUPERUSER REPLICATION LOGIN PASSWORD '{os.environ['PASSWORD_OF_ROLE']}'"
     )
     postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
     postgres_connection.execute("INSERT INTO orders VALUES (1)")
-    connector = debezium_connectors(database_user="watcher", database_password=os.environ["PASSWORD_OF_ROLE"])
+    connector = debezium_connectors(database_user=role, database_password=os.environ["PASSWORD_OF_ROLE"])
     cdc_pipeline(connector, "orders", delta=delta_table_path).run_available()
     assert spark_session.read.format("delta").load(delta_table_path).count() == 1
     return connector
@@ -216,6 +220,10 @@ def test_fails_with_a_configuration_that_connect_refuses(debezium_connectors: An
     debezium_connectors(
         database_password=os.environ["PASSWORD_OF_ROLE"], extra_config={"heartbeat.interval.ms": "never"}
     )
+
+
+def test_fails_with_a_field_that_no_connector_can_have(debezium_connectors: Any) -> None:
+    debezium_connectors(database_password=os.environ["PASSWORD_OF_ROLE"], database_port=-1)
 
 
 def test_fails_with_a_password_that_postgres_refuses(debezium_connectors: Any) -> None:

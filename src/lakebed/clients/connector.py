@@ -74,7 +74,12 @@ class Connector:
         Raises:
             ConnectRefused, ConnectorFailed, NeverStreams, DeadlinePassed: see `DebeziumClient`.
         """
-        changed = Connector(replace(self.config, **fields), self.client)
+        # pytest's --showlocals would show the fields, passwords with them.
+        __tracebackhide__ = True
+        try:
+            changed = Connector(replace(self.config, **fields), self.client)
+        except (TypeError, ValueError) as error:
+            raise error.with_traceback(None) from None
         before = self.client.config(self.name)
         old_sender = sender_of(postgres, self.config.slot_name)
         self.client.update(changed.config, settings=RUNTIME_SETTINGS)

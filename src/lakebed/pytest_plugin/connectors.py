@@ -84,6 +84,8 @@ class DebeziumConnectors:
             ValueError, TypeError: a field is unknown or has an impossible value.
             ConnectRefused, ConnectorFailed, DeadlinePassed: see `DebeziumClient`.
         """
+        # pytest's --showlocals would show the fields, passwords with them.
+        __tracebackhide__ = True
         own = self._database.info.dbname
         name = own if own not in self._made else f"{own}_{len(self._made) + 1}"
         given = {**self._fields, **fields}

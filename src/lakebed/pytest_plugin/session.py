@@ -17,7 +17,7 @@ from lakebed.lifecycle import ServiceState
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
-from lakebed.services import service_named
+from lakebed.services import service_named, services_named
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import StackConnection, is_kept, open_stack
 from lakebed.stack.folders import NAME_OF_UP
@@ -147,7 +147,8 @@ class SessionStack:
             for service in services:
                 self.seconds_waited.setdefault(service, waited)
                 self.waits.append((service, waited))
-                connection.connected(service)
+                for one in services_named(service):
+                    connection.connected(one.name)
         return Addresses.of(ports, self.settings)
 
     def kill(self, service: str) -> None:

@@ -28,8 +28,11 @@ _SWITCHED_OFF = (
     *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
     "-master.telemetry=false",
 )
-# By default a page of any site may read and write; a browser sends no such origin.
-_ORIGINS = tuple(f"-{name}.allowedOrigins=none" for name in ("filer", "s3"))
+# By default a page of any site may read and write; a browser sends no such origin. The filer takes its own
+# from its configuration, of which this is the environment's name, and not from the option called so.
+_ORIGIN = "none"
+_ORIGINS = (f"-s3.allowedOrigins={_ORIGIN}",)
+_ORIGINS_OF_FILER = {"WEED_CORS_ALLOWED_ORIGINS_VALUES": _ORIGIN}
 
 
 def storage_options(endpoint: Store) -> dict[str, str]:
@@ -76,6 +79,7 @@ def _environment(place: Place) -> dict[str, str]:
     return {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        **_ORIGINS_OF_FILER,
         "TMPDIR": str(place.folder),
         "HOME": str(place.folder),
     }

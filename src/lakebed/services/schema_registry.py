@@ -168,8 +168,8 @@ def _environment(place: Place) -> dict[str, str]:
     return {
         "QUARKUS_HTTP_HOST": LOOPBACK,
         "QUARKUS_HTTP_PORT": str(place.ports["schema-registry"]),
-        "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
-        "QUARKUS_MANAGEMENT_PORT": str(place.ports["management"]),
+        # Health and metrics, which nobody asks here: their port would let a page of any site read them.
+        "QUARKUS_MANAGEMENT_HOST_ENABLED": "false",
         "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
         "QUARKUS_LOG_LEVEL": "DEBUG" if contract.schema_registry_debug else "WARN",
         # Deleting a subject is part of Confluent's API.
@@ -269,7 +269,7 @@ def _remove_compatibility(place: Place, subject: str) -> None:
 SCHEMA_REGISTRY = Service(
     name="schema-registry",
     title="Schema registry with Confluent's API (Apicurio)",
-    ports={"schema-registry": 8081, "management": None},
+    ports={"schema-registry": 8081},
     memory_mb=270,
     jars="schema_registry",
     heap_mb=192,

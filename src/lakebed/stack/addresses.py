@@ -127,6 +127,8 @@ class Addresses(Endpoints):
 
     def debezium_connector_config(self, name: str, **fields: Any) -> DebeziumConnectorConfig:
         """Return a model that reaches this stack's PostgreSQL; `fields` are those of the model."""
+        # pytest's --showlocals would show the fields, passwords with them.
+        __tracebackhide__ = True
         server = self.postgres
         of_server: dict[str, Any] = {
             "database_hostname": server.host_from_connect or server.host,
@@ -135,7 +137,10 @@ class Addresses(Endpoints):
             "database_password": server.told_password,
         }
         extra = {**self._debezium_extra(), **fields.pop("extra_config", {})}
-        return DebeziumConnectorConfig(name=name, **{**of_server, **fields, "extra_config": extra})
+        try:
+            return DebeziumConnectorConfig(name=name, **{**of_server, **fields, "extra_config": extra})
+        except (TypeError, ValueError) as error:
+            raise error.with_traceback(None) from None
 
     def _debezium_extra(self) -> dict[str, str]:
         """Return what attached servers want of a connector, and lakebed's own do not.

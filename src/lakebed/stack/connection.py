@@ -72,6 +72,7 @@ class StackConnection:
             )
 
     def _send(self, message: dict[str, Any]) -> None:
+        __tracebackhide__ = True  # as in `request`
         try:
             self._socket.sendall(encoded(message))
         except OSError as error:
@@ -113,6 +114,8 @@ class StackConnection:
         Raises:
             LakebedError: of the type the supervisor raised.
         """
+        # pytest's --showlocals would show the fields: credentials of attached servers are among them.
+        __tracebackhide__ = True
         if not self._usable:
             connection = _connect(self.folder)
             if connection is None:
@@ -158,6 +161,7 @@ class StackConnection:
         Returns:
             By service and port name, the number, for the whole stack.
         """
+        __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
@@ -188,6 +192,7 @@ class StackConnection:
 
         Whoever needs one calls `start`, which waits for it, and gets its errors.
         """
+        __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
         jar_sets = [service.jars for service in self._missing(asked) if service.jars]
