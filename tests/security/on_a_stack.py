@@ -46,6 +46,20 @@ def _family(stack: SessionStack) -> list[psutil.Process]:
     return list(found.values())
 
 
+def _command_line(process: psutil.Process) -> str:
+    """Return a process's command line; "" for one that has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def _connections(process: psutil.Process, kind: str) -> list[Any]:
+    """Return a process's sockets; none for one that has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.net_connections(kind=kind)
+    return []
+
+
 @pytest.fixture(scope="session", autouse=True)
 def command_lines() -> Iterator[set[str]]:
     """Every command line that this process and its children have had, also of those that end soon."""
@@ -99,7 +113,7 @@ def test_every_listener_is_on_loopback(lakebed_stack: SessionStack, chain: Any) 
     listeners = {
         f"{process.name()} {process.pid}: {one.laddr.ip}:{one.laddr.port}"
         for process in family
-        for one in process.net_connections(kind="inet")
+        for one in _connections(process, "inet")
         if one.laddr and not one.raddr and (one.status == psutil.CONN_LISTEN or one.type == socket.SOCK_DGRAM)
     }
     elsewhere = {one for one in listeners if one.split(": ")[1].rpartition(":")[0] not in LOOPBACK}
@@ -144,7 +158,7 @@ def test_every_file_is_for_its_user_only(lakebed_stack: SessionStack, chain: Any
     sockets = {
         Path(str(one.laddr))
         for process in _family(lakebed_stack)
-        for one in process.net_connections(kind="unix")
+        for one in _connections(process, "unix")
         if one.laddr and one.status != psutil.CONN_ESTABLISHED
     }
     # One without a file (Linux manual, unix(7), "abstract") is open to everybody.
@@ -162,7 +176,7 @@ def test_no_secret_is_where_others_may_see_it(
     secrets = _secrets()
     told = [
         *command_lines,
-        *(" ".join(process.cmdline()) for process in _family(lakebed_stack)),
+        *(_command_line(process) for process in _family(lakebed_stack)),
         json.dumps(lakebed_stack.status()),
         repr(lakebed_stack.settings),
         repr(lakebed_stack.need(*SERVICES)),
