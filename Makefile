@@ -73,4 +73,4 @@ lock:
 	$(subst 3.10,3.11,$(LOCK)) --constraint requirements/dev.txt requirements/docs.in -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .hypothesis .mypy_cache .ruff_cache .pytest_cache
