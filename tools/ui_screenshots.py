@@ -67,7 +67,8 @@ def make_connectors(
         config = addresses.debezium_connector_config(
             name,
             database_dbname=postgres.DATABASE,
-            topic_prefix="shop",
+            # Two connectors of one prefix would share the names of their metrics.
+            topic_prefix="shop" if name == "orders" else name,
             slot_name=f"{name}_slot",
             publication_name=f"{name}_publication",
             table_include_list=[f"public.{name}"],
