@@ -15,6 +15,7 @@ from tests.hosts_apart.network import HOSTS
 
 from lakebed.config.attach import Attach
 from lakebed.services import Place, Service
+from lakebed.services.answers import answers_ok
 from lakebed.services.connect import CONNECT, worker_properties
 from lakebed.services.iceberg_rest import ICEBERG_REST, jetty_configuration
 from lakebed.services.kafka import KAFKA, server_properties
@@ -22,6 +23,7 @@ from lakebed.services.postgres import PASSWORD, POSTGRES, USER
 from lakebed.services.properties import write_properties
 from lakebed.services.s3 import ACCESS_KEY, S3, SECRET_KEY
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
+from lakebed.services.topics import admin_client
 
 WAL_SENDER_TIMEOUT_SECONDS = 4
 CONNECT_SESSION_SECONDS = 6
@@ -93,6 +95,15 @@ def _configure_connect(place: Place) -> None:
     write_properties(place.folder / "worker.properties", {**worker_properties(place), **more})
 
 
+def _check_kafka(place: Place) -> None:
+    if not admin_client(place.endpoints.kafka).list_topics(timeout=5).brokers:
+        raise ConnectionError("no broker in the cluster's metadata")
+
+
+def _check_connect(place: Place) -> None:
+    answers_ok(place.endpoints.connect, "/health")
+
+
 def _registry_environment(place: Place) -> dict[str, str]:
     return {**SCHEMA_REGISTRY.environment(place), "QUARKUS_HTTP_HOST": _address("schema-registry")}
 
@@ -106,6 +117,8 @@ def _prepare_catalog(place: Place) -> None:
     configuration = jetty_configuration(place)
     for host in configuration.iterfind(".//Set[@name='host']"):
         host.text = _address("iceberg-rest")
+    for names in configuration.iterfind(".//Set[@name='virtualHosts']/Array"):
+        ElementTree.SubElement(names, "Item").text = _address("iceberg-rest")
     ElementTree.ElementTree(configuration).write(
         place.folder / "jetty.xml", encoding="utf-8", xml_declaration=True
     )
@@ -113,8 +126,8 @@ def _prepare_catalog(place: Place) -> None:
 
 _CHANGED: dict[str, Callable[[], Service]] = {
     "postgres": lambda: dataclasses.replace(POSTGRES, prepare=_prepare_postgres, command=_postgres_command),
-    "kafka": lambda: dataclasses.replace(KAFKA, prepare=_prepare_kafka),
-    "connect": lambda: dataclasses.replace(CONNECT, configure=_configure_connect),
+    "kafka": lambda: dataclasses.replace(KAFKA, prepare=_prepare_kafka, check=_check_kafka),
+    "connect": lambda: dataclasses.replace(CONNECT, configure=_configure_connect, check=_check_connect),
     "schema-registry": lambda: dataclasses.replace(SCHEMA_REGISTRY, environment=_registry_environment),
     "s3": lambda: dataclasses.replace(S3, command=_s3_command),
     "iceberg-rest": lambda: dataclasses.replace(ICEBERG_REST, prepare=_prepare_catalog),

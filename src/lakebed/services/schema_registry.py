@@ -47,9 +47,10 @@ _RULE = (
 )
 
 # A page of the Internet may have its own host name resolved to 127.0.0.1, and then ask as if the registry
-# were its own server (DNS rebinding). Such a name has a dot (RFC 9110, "421 Misdirected Request").
+# were its own server (DNS rebinding). Such a name has a dot, and is no address (RFC 9110, "421 Misdirected
+# Request").
 _HOSTS = (
-    "not regex(pattern='^(127[.][0-9.]+|([A-Za-z0-9_-]+[.])?localhost|[A-Za-z0-9_-]+)(:[0-9]+)?$',"
+    "not regex(pattern='^([0-9.]+|([A-Za-z0-9_-]+[.])?localhost|[A-Za-z0-9_-]+)(:[0-9]+)?$',"
     " value='%{i,Host}', full-match=true) -> response-code(421)\n"
 )
 
