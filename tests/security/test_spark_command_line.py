@@ -7,13 +7,16 @@ import stat
 from pathlib import Path
 
 import pytest
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
 
 from lakebed.clients.spark import spark_session_for
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
 
+_ACTIVE = ((SparkContext, "_active_spark_context"), (SparkSession, "_instantiatedSession"))
 SECRET, BLANKS = "S3cr3tOfTheStore", " between blanks "
 # Stands in for Spark's program: notes how it was called, and ends.
 PROGRAM = """#!/bin/sh
@@ -33,6 +36,9 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         new.mkdir(parents=True)
     (home / "bin" / "spark-submit").write_text(PROGRAM)
     (home / "bin" / "spark-submit").chmod(0o755)
+    # Tests before this one may have a session in this process; it goes on afterwards.
+    for owner, name in ((SparkContext, "_gateway"), (SparkContext, "_jvm"), *_ACTIVE):
+        monkeypatch.setattr(owner, name, None)
     monkeypatch.setattr("pyspark.java_gateway._find_spark_home", lambda: str(home))
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--conf a=b pyspark-shell")
     monkeypatch.chdir(notes)
