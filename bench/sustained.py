@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from rich.table import Table
 
 from bench.report import new_table
 from bench.stacks import Stream, running, streaming
-from bench.throughput import end_of
+from bench.throughput import end_of, new_consumer
 from lakebed.config.settings import load_settings
 from lakebed.errors import DeadlinePassed
 from lakebed.stack.connection import StackConnection
@@ -67,19 +66,12 @@ def _commit(database: psycopg.Connection[Any], rate: int, first_id: int) -> tupl
 
 def _kept(stream: Stream, connection: StackConnection, rate: int, first_id: int) -> tuple[Kept, int]:
     topic = stream.connector.topic("sustained")
-    settings = {
-        "bootstrap.servers": stream.addresses.kafka_bootstrap_servers,
-        "group.id": f"lakebed-bench-{uuid.uuid4().hex}",
-        "enable.auto.commit": False,
-        "fetch.wait.max.ms": 10,
-        "log_level": 0,
-    }
     slot = (
         "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots"
         " WHERE slot_name = %s"
     )
     offset = end_of(stream.addresses.kafka_bootstrap_servers, topic)
-    consumer = Consumer(settings)
+    consumer = new_consumer(stream)
     started = time.monotonic()
     come, at_last_commit = 0, None
     wal_mb, connect_mb = 0.0, 0

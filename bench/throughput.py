@@ -19,17 +19,23 @@ WARM = 2
 DEADLINE_SECONDS = 120.0
 
 
+def new_consumer(stream: Stream) -> Consumer:
+    """Return a consumer that commits nothing and hardly waits for more to come."""
+    return Consumer(
+        {
+            "bootstrap.servers": stream.addresses.kafka_bootstrap_servers,
+            "group.id": f"lakebed-bench-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
+    )
+
+
 def _seconds(stream: Stream, offset: int, first_id: int) -> float:
     """Insert the rows in one transaction; return the seconds from its commit to the last event."""
     topic = stream.connector.topic("throughput")
-    settings = {
-        "bootstrap.servers": stream.addresses.kafka_bootstrap_servers,
-        "group.id": f"lakebed-bench-{uuid.uuid4().hex}",
-        "enable.auto.commit": False,
-        "fetch.wait.max.ms": 10,
-        "log_level": 0,
-    }
-    consumer = Consumer(settings)
+    consumer = new_consumer(stream)
     try:
         consumer.assign([TopicPartition(topic, 0, offset)])
         last_id = first_id + ROWS - 1

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.software import software_of
 
 from lakebed.config.attach import Attach
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.java import java_executable
-from lakebed.provision.provide import provide
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.services import SERVICE_NAMES, Place, Service
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import StackFolder
 from lakebed.stack.running import RunningService
-from lakebed.stack.unprivileged import readable_software, unprivileged_owner
+from lakebed.stack.unprivileged import unprivileged_owner
 
 StartServer = Callable[..., RunningService]
 Check = Callable[..., None]
@@ -57,7 +57,7 @@ def start_server(new_stacks_folder: Callable[[], AbstractContextManager[Path]]) 
                 stack_ports={**more.pop("stack_ports", {}), service.name: ports},
                 owner=owner,
                 java=(str(java_executable()), "-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
-                **_software(service, cache, own, owner),
+                **software_of(service, cache, own, owner),
             )
             # Each has records of its own there.
             records = StackFolder(own)
@@ -70,16 +70,6 @@ def start_server(new_stacks_folder: Callable[[], AbstractContextManager[Path]]) 
         for running in reversed(started):
             running.stop("the tests are over")
         folder.remove()
-
-
-def _software(service: Service, cache: Path, own: Path, owner: tuple[int, int] | None) -> dict[str, Any]:
-    if service.jars is None:
-        return {}
-    provisions = provide([service.jars], cache=cache)
-    if service.jars not in provisions.folders:
-        return {"class_path": tuple(provisions.class_path(service.jars))}
-    software = provisions.folder(service.jars)
-    return {"software": software if owner is None else readable_software(software, own)}
 
 
 @pytest.fixture

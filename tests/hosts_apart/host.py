@@ -9,34 +9,23 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from tests.hosts_apart.servers import ATTACHED, ports_of, servers_of
+from tests.software import software_of
 
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.java import java_executable
-from lakebed.provision.provide import provide
 from lakebed.services import Place, Service
 from lakebed.stack.folders import StackFolder
 from lakebed.stack.running import RunningService
-from lakebed.stack.unprivileged import readable_software, unprivileged_owner
+from lakebed.stack.unprivileged import unprivileged_owner
 
 _JAVA = (
     *("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"),
     # Its file is named by the process id, which is not the only one of its kind here.
     "-XX:-UsePerfData",
 )
-
-
-def _software(service: Service, cache: Path, own: Path, owner: tuple[int, int] | None) -> dict[str, Any]:
-    if service.jars is None:
-        return {}
-    provisions = provide([service.jars], cache=cache)
-    if service.jars not in provisions.folders:
-        return {"class_path": tuple(provisions.class_path(service.jars))}
-    software = provisions.folder(service.jars)
-    return {"software": software if owner is None else readable_software(software, own)}
 
 
 def _start(service: Service, folder: StackFolder) -> None:
@@ -55,7 +44,7 @@ def _start(service: Service, folder: StackFolder) -> None:
         owner=owner,
         java=(str(java_executable()), *_JAVA, f"-Djava.io.tmpdir={temporary}"),
         attached=ATTACHED,
-        **_software(service, cache, own, owner),
+        **software_of(service, cache, own, owner),
     )
     RunningService(service, place, folder, 20.0, lambda running: None).start()
 
