@@ -1,4 +1,4 @@
-"""The shop takes over another one: a hundred thousand rows in one transaction."""
+"""The shop takes over another one: all of its customers in one transaction."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from lakebed.pytest_plugin.pipelines import CdcPipelines
 from lakebed.pytest_plugin.tables import TableRows
 from shop import Shop
 
-ROWS = 50_000
-TAKE_OVER = (
-    "INSERT INTO customers (email, name) SELECT 'c' || n || '@example.com', 'Customer ' || n"
-    f" FROM generate_series(1, {ROWS}) n"
-)
+
+def take_over(shop: Shop, customers: int) -> None:
+    shop.connection.execute(
+        "INSERT INTO customers (email, name) SELECT 'c' || n || '@example.com', 'Customer ' || n"
+        " FROM generate_series(1, %s) n",
+        [customers],
+    )
 
 
 def test_every_row_is_an_event_and_in_order(
     shop: Shop, debezium_connector: Connector, change_events: ChangeEvents
 ) -> None:
-    shop.connection.execute(TAKE_OVER.encode())
+    take_over(shop, 50_000)
     ids = [event.key["id"] for event in change_events("customers") if event.key]
-    assert ids == list(range(1, ROWS + 1))
+    assert ids == list(range(1, 50_001))
 
 
 @pytest.mark.debezium(avro=True)
@@ -37,7 +39,7 @@ def test_they_reach_the_lake(
 ) -> None:
     iceberg = f"{iceberg_namespace}.customers"
     pipeline = cdc_pipeline(debezium_connector, "customers", delta=delta_table_path, iceberg=iceberg)
-    shop.connection.execute(TAKE_OVER.encode())
+    take_over(shop, 20_000)
     shop.connection.execute("UPDATE customers SET newsletter = true WHERE id % 10 = 0")
     pipeline.run_available()
     source = table_rows.postgres("customers")
