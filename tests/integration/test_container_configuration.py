@@ -85,7 +85,7 @@ def wait_for_health(service: str, replacements: Mapping[str, object], folder: Pa
     wait_until(
         lambda: subprocess.run(asked, capture_output=True).returncode == 0,
         f"{service} to be healthy",
-        deadline_seconds=60,
+        deadline_seconds=120,
         explain=lambda: "\n".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log"))),
     )
 
@@ -141,7 +141,7 @@ def test_kafka_answers_each_listener_with_the_address_that_its_clients_can_reach
     for port in start_kafka(start, ports, tmp_path):
         admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}", "log_level": 0})
         brokers = wait_until(
-            partial(brokers_of, admin), f"Kafka on {port}", deadline_seconds=60, ignore=(KafkaException,)
+            partial(brokers_of, admin), f"Kafka on {port}", deadline_seconds=120, ignore=(KafkaException,)
         )
         assert [broker.port for broker in brokers] == [port]
 
