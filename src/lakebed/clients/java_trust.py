@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # Java wants one; there is nothing secret in the store.
-_PASSWORD = "changeit"
+_PASSWORD = "changeit"  # noqa: S105
 
 
 def trust_flags(ca_files: Sequence[Path], folder: Path) -> list[str]:

@@ -317,7 +317,7 @@ def _complete(artifact: Artifact, part: IO[bytes], job: _Job) -> None:
 
     def pause(state: RetryCallState) -> float:
         longest = min(_FIRST_PAUSE_SECONDS * float(2**fruitless), _LONGEST_PAUSE_SECONDS)
-        return longest * random.uniform(0.5, 1.0)
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311  only spreads attempts
 
     for attempt in Retrying(
         retry=retry_if_exception_type(_TryAgain),

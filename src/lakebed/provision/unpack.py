@@ -143,7 +143,7 @@ def _extract(tar: tarfile.TarFile, folder: Path, archive: Path) -> None:
     # The filter came with 3.12, 3.11.4 and 3.10.12; the checks stand in for it where it is missing.
     filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
-        tar.extractall(folder, members, **filters)  # type: ignore[arg-type]
+        tar.extractall(folder, members, **filters)  # type: ignore[arg-type]  # noqa: S202  refused above
     except tarfile.TarError as error:
         if filters and isinstance(error, tarfile.FilterError):
             raise UnsafeArchive(

@@ -182,7 +182,7 @@ def _container_environment(host_port: int | None) -> dict[str, Value]:
         "KAFKA_LISTENERS": "PLAINTEXT://0.0.0.0:9092,HOST://0.0.0.0:29092,CONTROLLER://localhost:9093",
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://kafka:9092,HOST://{LOOPBACK}:{host_port}",
         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,HOST:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "KAFKA_LOG_DIRS": "/tmp/kraft-combined-logs",
+        "KAFKA_LOG_DIRS": "/tmp/kraft-combined-logs",  # noqa: S108  inside of the container
         "KAFKA_NUM_PARTITIONS": 1,
         "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": 1,
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1,

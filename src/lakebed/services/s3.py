@@ -144,7 +144,8 @@ def _has_path(place: Place, path: str) -> bool:
 def _outside_files(place: Place) -> list[Path]:
     """Return the sockets that SeaweedFS makes in a folder it has no setting for."""
     parts = ("master", "volume", "filer", "s3", "admin")
-    return [Path("/tmp") / f"seaweedfs-{part}-grpc-{place.ports[f'{part}.port.grpc']}.sock" for part in parts]
+    folder = Path("/tmp")  # noqa: S108
+    return [folder / f"seaweedfs-{part}-grpc-{place.ports[f'{part}.port.grpc']}.sock" for part in parts]
 
 
 S3 = Service(
