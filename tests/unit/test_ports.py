@@ -144,7 +144,7 @@ GONE = ProcessIdentity(os.getpid(), 1.0)
     ("name", "supervisor", "remedy"),
     [
         ("up", THIS_PROCESS, "`LAKEBED_DATA_FOLDER='{parent}' lakebed down`"),
-        ("run-1", THIS_PROCESS, f"`kill {os.getpid()}`"),
+        ("run-1", THIS_PROCESS, "`kill {pid}`"),
         # Its supervisor was killed, and the pid may be another process's by now.
         ("run-1", GONE, "`LAKEBED_DATA_FOLDER='{parent}' lakebed down`"),
     ],
@@ -159,7 +159,7 @@ def test_a_server_of_another_stack_is_named_with_the_way_to_end_that(
             choose_ports([KAFKA], well_known=False, chosen={"kafka": port})
         seen = f"port {port} (kafka) is held by kafka of the stack in {parent / name} (pid {process.pid})"
         assert caught.value.seen == seen
-        assert remedy.format(parent=parent) in caught.value.remedy
+        assert remedy.format(parent=parent, pid=os.getpid()) in caught.value.remedy
         assert "--port SERVICE=NUMBER" in caught.value.remedy
 
 
