@@ -11,6 +11,7 @@ from rich.table import Table
 from bench import (
     attach,
     comparison,
+    example,
     fixtures,
     lake_tables,
     latency,
@@ -32,11 +33,12 @@ BENCHES: dict[str, Callable[[int], Table]] = {
     "registry": registry.run,
     "spark": spark.run,
     "comparison": comparison.run,
+    "example": example.run,
     "scaling": scaling.run,
     "lake_tables": lake_tables.run,
 }
 # Take many minutes: only when they are named.
-LONG = ("scaling", "lake_tables")
+LONG = ("example", "scaling", "lake_tables")
 
 
 @click.command()
