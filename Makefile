@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Bytecode and tool caches stay in the clone.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests at the same time: they wait for servers more than they compute.
+WORKERS ?= 3
+
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
@@ -15,7 +18,8 @@ demo: $(VENV)/installed
 	$(BIN)/lakebed demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadgroup
 	cd examples/shop && ../../$(BIN)/python -m pytest
 
 unit: $(VENV)/installed

@@ -22,6 +22,9 @@ from lakebed.services.properties import write_properties
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.running import RunningService
 
+# It has limits of time: see the Makefile.
+pytestmark = pytest.mark.alone
+
 SECONDS = 5.0
 _KEYS = {"access_key": "minioadmin", "secret_key": "minioadmin"}
 

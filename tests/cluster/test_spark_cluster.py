@@ -15,6 +15,9 @@ from lakebed.config.settings import load_settings
 from lakebed.services.spark_cluster import CLUSTER_SERVICES, spark_home
 from lakebed.stack.connection import open_stack
 
+# One at a time, beside other tests: each has many servers.
+pytestmark = pytest.mark.xdist_group("large")
+
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 ON_CLUSTER = Path(__file__, "..", "on_cluster.py").resolve()
 RunTests = Callable[..., pytest.RunResult]

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# One at a time, beside other tests: each has many servers.
+pytestmark = pytest.mark.xdist_group("large")
+
 CHAIN = Path(__file__, "..", "..", "attach", "test_chain.py").resolve().read_text()
 # One of them runs twice.
 TESTS = CHAIN.count("\ndef test_") + 1

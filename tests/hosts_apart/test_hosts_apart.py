@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# It has limits of time: see the Makefile.
+pytestmark = pytest.mark.alone
+
 CHAIN = Path(__file__).with_name("chain.py")
 # Shorter than the cut: Hadoop would wait 200 s for an answer of the store.
 _SPARK = {

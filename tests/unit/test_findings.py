@@ -25,6 +25,7 @@ from lakebed.stack.written_log import log_sizes, written_since
 from lakebed.waiting import wait_until
 
 
+@pytest.mark.alone
 def test_who_does_not_answer_is_waited_for_no_longer_than_all_may_take() -> None:
     forever = threading.Event()
 

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from lakebed.stack.turns import Turn
 
 
@@ -69,6 +71,7 @@ def test_the_turn_of_a_process_that_is_killed_is_over(tmp_path: Path) -> None:
     turn.give_up()
 
 
+@pytest.mark.alone
 def test_a_turn_costs_less_than_a_millisecond(tmp_path: Path) -> None:
     turn = Turn(tmp_path)
     started = time.perf_counter()

@@ -60,6 +60,7 @@ def test_any_other_exception_is_raised_at_once() -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.alone
 def test_the_pause_grows_only_to_its_longest() -> None:
     times: list[float] = []
 
