@@ -251,6 +251,7 @@ class RunningService:
             "title": self.service.title,
             "port": self.place.ports[self.service.main_port],
             "pid": self._identity.pid if self._identity else None,
+            "paused": self._identity is not None and self._identity.is_paused(),
             "memory_mb": resident_mb(self._identity) if self._identity else 0,
             "seconds_to_start": self.seconds_to_start,
             "log": str(self.log),
