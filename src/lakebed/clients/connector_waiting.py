@@ -171,8 +171,8 @@ def wait_until_streaming(
 class _Questions:
     """Questions to a database, asked in a thread that may be left behind with one that is never answered.
 
-    A client of PostgreSQL waits for its server as long as that is there: one that is paused, or cut off, would
-    hold up a barrier for good, whatever its deadline.
+    A client of PostgreSQL waits for its server as long as that is there: one that is paused, or cut off,
+    would hold up a barrier for good, whatever its deadline.
     """
 
     def __init__(self, postgres: psycopg.Connection[Any]) -> None:

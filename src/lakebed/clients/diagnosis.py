@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LOG_ENTRIES = 10
 # A worker that has lost Kafka says so after 10 s (Kafka, `RestRequestTimeout`, health checks).
 _HEALTH_SECONDS = 12.0
-_STATUS_SECONDS = 5.0
+_STATUS_SECONDS = 3.0
 _LOG_LINES_SEARCHED = 400
 # Said of every topic that is made by being written to.
 _NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
@@ -71,7 +71,9 @@ def diagnose(
     # A worker that is not healthy would take a minute to refuse, and one that is paused would not even that.
     is_busy = "connect" in stopped
     if not is_busy:
-        worker = _said(_WORKER, lambda: _worker(client))
+        # Why it is not well is known then.
+        seconds = _STATUS_SECONDS if stopped else _HEALTH_SECONDS
+        worker = _said(_WORKER, lambda: _worker(client, seconds))
         is_busy = worker.startswith((f"{_WORKER}: {_NOT_HEALTHY}", f"{_WORKER}: {_NO_ANSWER}"))
         parts += [_said("connector", lambda: _connector(client, name)), worker]
     if postgres is not None and "postgres" not in stopped:
@@ -143,13 +145,13 @@ def _connector(client: DebeziumClient, name: str) -> str:
     return "\n".join(lines if status.tasks else [*lines, "no tasks"])
 
 
-def _worker(client: DebeziumClient) -> str:
+def _worker(client: DebeziumClient, within_seconds: float) -> str:
     """Return a line on the worker: when it has lost Kafka its tasks stay RUNNING, and only its health tells.
 
     Source: KIP-1017. A worker that is not healthy answers with an error, and says in it what it is busy with.
     """
     try:
-        health = client.health(within_seconds=_HEALTH_SECONDS)
+        health = client.health(within_seconds=within_seconds)
     except ConnectRefused as error:
         if error.seen.startswith("HTTP 404"):
             return f"{_WORKER}: its health is not known (before Kafka 3.9)"

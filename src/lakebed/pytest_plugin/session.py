@@ -276,7 +276,7 @@ class SessionStack:
         ]
 
     def unanswering(self) -> dict[str, str]:
-        """Return, by name, what is seen of each server that is up but does not answer; see `clients.health`."""
+        """Return, by name, what is seen of each server that is up and does not answer."""
         from lakebed.clients.health import unanswering
 
         status = self.status()

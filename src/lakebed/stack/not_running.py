@@ -20,7 +20,7 @@ def not_running(folder: StackFolder) -> dict[str, str]:
             continue
         identity = recorded.get(service.name)
         if identity is None or identity.process() is None:
-            found[service.name] = f"its process has ended: `lakebed logs {service.name}` shows its last words"
+            found[service.name] = f"its process has ended; its log: {folder.log(service.name)}"
         elif identity.is_paused():
             found[service.name] = paused(identity.pid)
     return found

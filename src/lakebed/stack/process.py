@@ -43,7 +43,7 @@ class ProcessIdentity:
             return None
 
     def is_paused(self) -> bool:
-        """Whether the process has been stopped (SIGSTOP): it is there, and does nothing until it is continued."""
+        """Whether the process is stopped (SIGSTOP): it is there, and does nothing until it is continued."""
         process = self.process()
         with contextlib.suppress(psutil.NoSuchProcess):
             return process is not None and process.status() == psutil.STATUS_STOPPED
