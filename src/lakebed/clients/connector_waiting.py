@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakebed.clients.diagnosis import diagnose
+from lakebed.clients.diagnosis import diagnose, stopped_servers
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NeverStreams
@@ -48,11 +48,19 @@ _DIAGNOSIS_SECONDS = 30.0
 _IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
 
 
-def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
-    """Return the error for a FAILED status, with the trace of every failed task."""
+def connector_failed(status: ConnectorStatus, client: DebeziumClient | None = None) -> ConnectorFailed:
+    """Return the error for a FAILED status: which servers do not run, and the trace of every failed task.
+
+    Args:
+        status: of the connector.
+        client: of its worker, through which its stack is known.
+    """
     traces = [f"task {task.id}:\n{task.trace}" for task in status.tasks if task.state == "FAILED"]
     if status.connector.trace:
         traces.insert(0, status.connector.trace)
+    if client is not None:
+        # A task says that it was refused; by whom, and why, is known here.
+        traces = [*stopped_servers(client), *traces]
     return ConnectorFailed(
         f"run connector {status.name!r}",
         "\n".join(traces) or f"the connector is {status.connector.state}",
@@ -81,7 +89,7 @@ def wait_for_state(
             is_old = stale is not None and status.tasks == stale.tasks
             if is_old and time.monotonic() < stale_until:
                 return None
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         if seen is ConnectorState.STOPPED and status.tasks:
             return None
         return status if seen is state else None
@@ -148,7 +156,7 @@ def wait_until_streaming(
         status = client.status(name)
         state = client.lifecycle(name).state
         if state is ConnectorState.FAILED:
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         if state is not ConnectorState.RUNNING:
             return False
         if sender_of(postgres, slot_name) not in (None, old_sender):
@@ -259,7 +267,7 @@ def _acknowledged(
                 raise
             return False
         if client.lifecycle(name).state is ConnectorState.FAILED:
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         return False
 
     wait_until(

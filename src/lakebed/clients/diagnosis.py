@@ -91,6 +91,11 @@ def diagnose(
     return "\n".join(parts)
 
 
+def stopped_servers(client: DebeziumClient) -> list[str]:
+    """Return a line for each server of the worker's stack that has ended or is paused."""
+    return [f"{service}: {why}" for service, why in _not_running(client).items()]
+
+
 def _not_running(client: DebeziumClient) -> dict[str, str]:
     """Return which servers of the worker's stack do not run; none where it is not one of lakebed's own."""
     return {} if client.log is None else not_running(StackFolder(client.log.parent))

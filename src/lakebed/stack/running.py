@@ -186,6 +186,9 @@ class RunningService:
             raise _Exited("exit code unknown")
         try:
             self.service.check(self.place)
+        except ServiceFailed:
+            # It will never be healthy, and the check knows why.
+            raise
         except Exception as error:  # every kind of refusal means "not yet"; the last one is reported
             self._last_refusal = f"{type(error).__name__}: {error}"
             return False
