@@ -86,7 +86,7 @@ FULL = Fault(
 MEMORY = Fault(
     "memory",
     "out of memory",
-    "its process is moved into a memory cgroup of 4 MB; the kernel's OOM killer ends what asks for more",
+    "its process is moved into a memory cgroup of 1 MB; the kernel's OOM killer ends what asks for more",
 )
 CLOCK = Fault(
     "clock",

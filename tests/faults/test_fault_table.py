@@ -5,6 +5,7 @@ Those that need namespaces, cgroups or a compiler are in `faults_in_a_world.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,12 +69,19 @@ def test_a_data_directory_that_is_damaged(
         return [path for path in _files_of(pair.service, flow, folder) if path.stat().st_size > 0]
 
     def look() -> str:
-        return refusals[0] if refusals else _told_by_reader(pair.service, flow, folder)
+        return telling(refusals[0]) if refusals else _told_by_reader(pair.service, flow, folder)
 
     fault = damaged(lakebed_crash, folder, pair.service, files, refusals)
     seen = Run(pair, lakebed_stack, flow).go_through_damage(fault, look)
     # Never wrong without a word.
     assert seen.told
+
+
+def telling(refusal: str) -> str:
+    """Return what an error says first, and the last line of the log in it that names a cause."""
+    first, *lines = refusal.splitlines()
+    causes = [line.strip() for line in lines if re.search("PANIC|FATAL|Caused by|Error|orrupt", line)]
+    return " ".join(["ServiceFailed:", first, *causes[-1:]])
 
 
 def _files_of(service: str, flow: Flow, folder: Path) -> Iterable[Path]:

@@ -23,7 +23,7 @@ from lakebed.waiting import wait_until
 DAY_SECONDS = 86_400
 _ROOM_BYTES = 8 * 1024 * 1024
 _IMAGE_BYTES = 400 * 1024 * 1024
-_MEMORY_BYTES = 4 * 1024 * 1024
+_MEMORY_BYTES = 1024 * 1024
 _WRITES_A_SECOND = 20
 
 
