@@ -213,7 +213,8 @@ def with_environment(
     """Run a server with more variables: the same command, user and log, as a child of this process."""
     process = process_of(stack, service)
     command, variables, place = process.cmdline(), process.environ(), process.cwd()
-    user, group = process.uids().real, process.gids().real
+    as_root = os.geteuid() == 0
+    user, group = (process.uids().real, process.gids().real) if as_root else (None, None)
     ports = stack.need(service).ports
     crash.kill(service)
     with (stack.folder / f"{service}.log").open("ab") as log:
@@ -225,13 +226,19 @@ def with_environment(
             env={**variables, **environment},
             cwd=place,
             start_new_session=True,
-            **({} if os.geteuid() != 0 else {"user": user, "group": group, "extra_groups": []}),
+            user=user,
+            group=group,
+            extra_groups=[] if as_root else None,
         )
     try:
-        definition = service_named(service)
         where = Place(Path(place), stack.cache, ports[service], ports)
+
+        def is_healthy() -> bool:
+            service_named(service).check(where)
+            return True
+
         wait_until(
-            lambda: definition.check(where) is None,
+            is_healthy,
             f"{service} to be healthy with a clock of its own",
             deadline_seconds=120,
             ignore=(Exception,),
