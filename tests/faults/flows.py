@@ -7,12 +7,13 @@ would see), and a way to read what has arrived.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lakebed.clients.debezium import DebeziumClient
-from lakebed.lifecycle import ConnectorState
+from lakebed.errors import ConnectorFailed, DeadlinePassed
 from lakebed.services import postgres
 
 if TYPE_CHECKING:
@@ -84,11 +85,14 @@ class _ToTopics:
         self._client.status(self.connector.name, within_seconds=ASK_SECONDS)
 
     def _acknowledged(self) -> None:
-        """Wait for the barrier; a connector that has given up meanwhile is restarted, as its error says."""
+        """Wait for the barrier; a connector that has given up meanwhile is restarted, as its user would."""
         self._open = self._connect()
-        if self._client.state(self.connector.name) is ConnectorState.FAILED:
+        try:
+            self.connector.wait_until_acknowledged(self._open, deadline_seconds=ARRIVE_SECONDS / 2)
+        except (ConnectorFailed, DeadlinePassed) as error:
+            sys.stdout.write(f"restarted, because of {error}\n")
             self.connector.restart(self._open)
-        self.connector.wait_until_acknowledged(self._open, deadline_seconds=ARRIVE_SECONDS)
+            self.connector.wait_until_acknowledged(self._open, deadline_seconds=ARRIVE_SECONDS)
 
     def close(self) -> None:
         with suppress(Exception):

@@ -18,7 +18,6 @@ from tests.faults.seen import PATIENCE_SECONDS, Run, told_by
 
 from lakebed.pytest_plugin.crash import Crash
 from lakebed.pytest_plugin.session import SessionStack
-from lakebed.stack.process import last_lines
 
 
 @parametrized(KILLED)
@@ -97,7 +96,7 @@ def _told_by_reader(service: str, flow: Flow, folder: Path) -> str:
     """Return what is told when damaged data is read, by a server that has started with it."""
     if service == "kafka":
         # It throws away what is damaged, and what comes after that in the same file.
-        lines = last_lines(folder / "kafka.log", 400).splitlines()
+        lines = (folder / "kafka.log").read_text().splitlines()
         return next((line for line in reversed(lines) if "invalid messages" in line), "")
     ask = flow.read_source if isinstance(flow, Stream) else flow.read
     return told_by(ask, PATIENCE_SECONDS)[0]

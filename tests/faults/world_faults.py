@@ -38,9 +38,9 @@ def _has_stopped(stack: SessionStack, service: str) -> bool:
     return bool(states[service] == ServiceState.STOPPED.value)
 
 
-def start_again_if_it_has_stopped(crash: Crash, stack: SessionStack, service: str) -> None:
-    """Do what its user would: start a server that has ended of a fault, with its data."""
-    if _has_stopped(stack, service):
+def start_again_if_it_is_not_well(crash: Crash, stack: SessionStack, service: str) -> None:
+    """Do what its user would: start a server again that has ended of a fault, or answers no more."""
+    if _has_stopped(stack, service) or service in stack.unanswering():
         crash.kill(service)
         crash.bring_back(service)
 
@@ -103,15 +103,16 @@ def full(crash: Crash, stack: SessionStack, service: str, folder: Path) -> Itera
         yield
     finally:
         filler.unlink()
-        start_again_if_it_has_stopped(crash, stack, service)
+        start_again_if_it_is_not_well(crash, stack, service)
 
 
 class SlowDisk:
-    """A disk in a file, which can be slow: an ext4 file system on a loop device, written through at once."""
+    """A disk in a file, which can be slow: an ext4 file system on a loop device."""
 
     def __init__(self, image: Path) -> None:
         self._image = image
         self._device = ""
+        self._folder = image.parent
 
     def mount(self, folder: Path, used_bytes: int) -> None:
         """Make it, and mount it."""
@@ -120,16 +121,19 @@ class SlowDisk:
         # Without a journal: what writes that is a thread of the kernel's.
         _run("mkfs.ext4", "-q", "-O", "^has_journal", str(self._image))
         self._device = _run("losetup", "--find", "--show", str(self._image))
-        _run("mount", "-o", "sync", self._device, str(folder))
+        _run("mount", self._device, str(folder))
+        self._folder = folder
 
     @contextmanager
     def slow(self) -> Iterator[None]:
-        """Let it do a few writes a second."""
+        """Let it do a few writes a second, and have who writes wait for them."""
+        _run("mount", "-o", "remount,sync", str(self._folder))
         self._limit(_WRITES_A_SECOND)
         try:
             yield
         finally:
             self._limit(0)
+            _run("mount", "-o", "remount,async", str(self._folder))
 
     def _limit(self, writes: int) -> None:
         number = os.stat(self._device).st_rdev
@@ -163,7 +167,7 @@ def out_of_memory(crash: Crash, stack: SessionStack, service: str) -> Iterator[N
         for pid in (group / "cgroup.procs").read_text().split():
             with suppress(OSError):
                 (parent / "cgroup.procs").write_text(pid)
-        start_again_if_it_has_stopped(crash, stack, service)
+        start_again_if_it_is_not_well(crash, stack, service)
         wait_until(
             lambda: not (group / "cgroup.procs").read_text(),
             "the group's processes to be gone",
