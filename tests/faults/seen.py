@@ -71,7 +71,7 @@ class Seen:
 
 def plain(text: str) -> str:
     """Return a text on one line, without what differs from run to run, and not endless."""
-    line = " ".join(re.sub(r"\x1b\[\d*m", "", text).split())
+    line = " ".join(text.split())
     line = re.sub(r"/\S+/(?=[^/\s]+)", "…/", re.sub(r"(process|-CONT) \d+", r"\1 4711", line))
     return line if len(line) <= _LETTERS else f"{line[:_LETTERS]}…"
 
@@ -79,8 +79,10 @@ def plain(text: str) -> str:
 def error_text(error: BaseException) -> str:
     """Return what an error tells: of lakebed's own what it has seen."""
     seen = error.seen if isinstance(error, LakebedError) and error.seen else str(error)
+    seen = re.sub(r"\x1b\[\d*m", "", seen)
     lines = [line.strip() for line in seen.splitlines() if not line.startswith("last answer: ")]
-    causes = [line for line in lines if line.startswith("Caused by: ")]
+    # The last one is the first cause: of Java's errors, and of delta-rs's.
+    causes = [line for line in lines[_LINES:] if re.match(r"Caused by: |\u21b3", line)]
     return f"{type(error).__name__}: " + "\n".join([*lines[:_LINES], *causes[-1:]])
 
 
