@@ -15,7 +15,7 @@ from functools import cache
 
 # It dies with the process that starts it, as that one may be killed.
 _WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "KILL")
-_WORLD = (*_WITH_ITS_PARENT, "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_WORLD = (*_WITH_ITS_PARENT, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 # Not root: a user namespace gives the rights over the world, and nothing outside it. The user stays who it
 # is, because PostgreSQL refuses to run as root (Linux manual, unshare(1) and user_namespaces(7)).
 _OF_USER = ("--user", "--map-current-user", "--keep-caps")
@@ -33,9 +33,14 @@ _NEEDED = (
 )
 
 
-def entering(command: Sequence[str]) -> list[str]:
-    """Return the command that runs another one as the first process of a new world."""
-    return [*_WORLD, *(() if os.geteuid() == 0 else _OF_USER), "--", *command]
+def entering(command: Sequence[str], *namespaces: str) -> list[str]:
+    """Return the command that runs another one as the first process of a new world.
+
+    Args:
+        command: the other one.
+        namespaces: options of `unshare` beside those for processes and mounts; none for a network of its own.
+    """
+    return [*_WORLD, *(namespaces or ("--net",)), *(() if os.geteuid() == 0 else _OF_USER), "--", *command]
 
 
 @cache

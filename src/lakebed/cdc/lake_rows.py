@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
+# A store that hangs is given up after the first answer that does not come, which is 30 s. By default it would
+# be tried for 3 minutes (delta-rs documentation, "Configuring retries").
+IN_TIME = {"retry_timeout": "20s"}
+
+
 def open_delta(endpoint: Store | None, path: str, version: int | None = None) -> DeltaTable:
     """Open a Delta table; see `lakebed.cdc.rows.delta_rows`.
 
@@ -26,7 +31,7 @@ def open_delta(endpoint: Store | None, path: str, version: int | None = None) ->
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    options = None if endpoint is None else s3.storage_options(endpoint)
+    options = None if endpoint is None else {**s3.storage_options(endpoint), **IN_TIME}
     attempted = f"open the Delta table at {path}"
     try:
         table = DeltaTable(path.replace("s3a://", "s3://", 1), storage_options=options)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from lakebed.cdc.lake_rows import IN_TIME
+
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
@@ -117,8 +119,9 @@ def delta_progress(path: str, storage_options: Mapping[str, str]) -> Progress | 
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
+    options = {**storage_options, **(IN_TIME if storage_options else {})}
     try:
-        table = DeltaTable(path.replace("s3a://", "s3://", 1), storage_options=dict(storage_options))
+        table = DeltaTable(path.replace("s3a://", "s3://", 1), storage_options=options)
     except TableNotFoundError:
         return None
     for limit in (_RECENT_COMMITS, None):

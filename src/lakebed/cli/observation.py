@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from lakebed.cli.native_runtime import client_name
+from lakebed.clients.health import unanswering
 from lakebed.clients.overview import answered, connectors_overview, slots_overview
 from lakebed.compose import runtime as compose
 from lakebed.compose.project import Project
@@ -58,7 +60,8 @@ class _Processes:
             return {"services": []}
         finally:
             connection.hang_up()
-        return content | _streams(content["services"], addresses)
+        silent = unanswering(content, addresses.attached, self.settings.registry_credentials)
+        return content | _streams(content["services"], addresses, silent)
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,18 @@ class _Containers:
         return content | _streams(content["services"], Addresses(published))
 
 
-def _streams(services: list[dict[str, Any]], addresses: Addresses) -> dict[str, Any]:
-    """Return connectors and slots, as far as the servers that know of them answer."""
-    answering = {entry["service"] for entry in services if entry["state"] in _ANSWERING}
-    found: dict[str, Any] = {"connectors": [], "slots": [], "unanswered": {}}
+def _streams(
+    services: list[dict[str, Any]], addresses: Addresses, silent: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return connectors and slots, as far as the servers that know of them answer.
+
+    Args:
+        services: of the stack.
+        addresses: theirs.
+        silent: by name, what is known of those that do not answer.
+    """
+    answering = {entry["service"] for entry in services if entry["state"] in _ANSWERING} - set(silent)
+    found: dict[str, Any] = {"connectors": [], "slots": [], "unanswered": dict(silent)}
     questions: Mapping[str, tuple[str, Callable[[], list[dict[str, Any]]]]] = {
         "connect": ("connectors", lambda: connectors_overview(addresses.connect)),
         "postgres": ("slots", lambda: slots_overview(addresses.postgres)),
@@ -109,7 +120,8 @@ class Facts:
         facts: dict[tuple[str, str], str] = {}
         for entry in content["services"]:
             pid = f", pid {entry['pid']}" if entry.get("pid") else ""
-            facts["service", entry["service"]] = f"{entry['state']}{pid}"
+            is_paused = ", paused" if entry.get("paused") else ""
+            facts["service", entry["service"]] = f"{entry['state']}{is_paused}{pid}"
         for connector in content.get("connectors", ()):
             tasks = "".join(f", task {task['id']} {task['state']}" for task in connector["tasks"])
             facts["connector", connector["name"]] = f"{connector['state']}{tasks}"

@@ -63,6 +63,11 @@ class StateLines:
         err.print(line)
 
 
+def _service_state(service: dict[str, Any]) -> Text:
+    text = Text(service["state"], style=STATE_STYLES.get(service["state"], ""))
+    return text.append(", paused", style="bold red") if service.get("paused") else text
+
+
 def services_table(services: list[dict[str, Any]]) -> Table:
     """Return the table of `lakebed status`."""
     table = Table(box=None, pad_edge=False)
@@ -72,7 +77,7 @@ def services_table(services: list[dict[str, Any]]) -> Table:
         seconds = service["seconds_to_start"]
         table.add_row(
             service["service"],
-            Text(service["state"], style=STATE_STYLES.get(service["state"], "")),
+            _service_state(service),
             service["history"][-1]["at"][:19].replace("T", " ") if service["history"] else "-",
             str(service.get("address") or service["port"]),
             str(service["pid"] or "-"),

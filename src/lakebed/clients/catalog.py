@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 
+ANSWER_SECONDS = 30.0
+
+
 def open_catalog(
     config: IcebergCatalogConfig,
     name: str = "lakebed",
@@ -31,4 +34,25 @@ def open_catalog(
     properties: dict[str, Any] = {**config.to_catalog_properties(), **(more or {})}
     if ca_file is not None:
         properties["ssl"] = {"cabundle": str(ca_file)}
-    return load_catalog(name, **properties)
+    catalog = load_catalog(name, **properties)
+    _give_up_in_time(catalog)
+    return catalog
+
+
+def _give_up_in_time(catalog: Catalog) -> None:
+    """Have the catalog's client wait for an answer so long and no longer; PyIceberg has no setting for that.
+
+    Without, a catalog that is paused or cut off keeps whoever asks it waiting for good (Requests
+    documentation, "Timeouts").
+    """
+    session: Any = getattr(catalog, "_session", None)
+    if session is None:
+        return
+    send = session.send
+
+    def send_in_time(request: Any, **arguments: Any) -> Any:
+        if arguments.get("timeout") is None:
+            arguments["timeout"] = ANSWER_SECONDS
+        return send(request, **arguments)
+
+    session.send = send_in_time

@@ -52,7 +52,7 @@ class ConnectRequests:
             method: of HTTP.
             path: with everything in it quoted.
             doing: what it is for, as it should stand in an error.
-            arguments: for httpx (`json`, `params`).
+            arguments: for httpx (`json`, `params`; `timeout`, in seconds, instead of this object's).
 
         Raises:
             ConnectRefused: any other answer than success, or none.

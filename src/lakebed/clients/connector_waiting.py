@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakebed.clients.diagnosis import diagnose
+from lakebed.clients.diagnosis import diagnose, stopped_servers
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
-from lakebed.errors import ConnectorFailed, ConnectRefused, NeverStreams
+from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NeverStreams
 from lakebed.lifecycle import ConnectorState
 from lakebed.waiting import wait_until
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from lakebed.clients.debezium import DebeziumClient
+
+T = TypeVar("T")
 
 # A worker waits up to 5 s for an old task to end (`task.shutdown.graceful.timeout.ms`) before the new one.
 STALE_SECONDS = 15.0
@@ -35,14 +40,27 @@ _WHY_LOST = (
 MESSAGE_PREFIX = "lakebed"
 _FLUSHED_SINCE = 170000
 _WRITE_AGAIN_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
+# For one question: of the database, after the deadline; of Connect, at any time.
+_ANSWER_SECONDS = 2.0
+_STATUS_SECONDS = 5.0
+_DIAGNOSIS_SECONDS = 30.0
 _IS_CONFIRMED = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
 
 
-def connector_failed(status: ConnectorStatus) -> ConnectorFailed:
-    """Return the error for a FAILED status, with the trace of every failed task."""
+def connector_failed(status: ConnectorStatus, client: DebeziumClient | None = None) -> ConnectorFailed:
+    """Return the error for a FAILED status: which servers do not run, and the trace of every failed task.
+
+    Args:
+        status: of the connector.
+        client: of its worker, through which its stack is known.
+    """
     traces = [f"task {task.id}:\n{task.trace}" for task in status.tasks if task.state == "FAILED"]
     if status.connector.trace:
         traces.insert(0, status.connector.trace)
+    if client is not None:
+        # A task says that it was refused; by whom, and why, is known here.
+        traces = [*stopped_servers(client), *traces]
     return ConnectorFailed(
         f"run connector {status.name!r}",
         "\n".join(traces) or f"the connector is {status.connector.state}",
@@ -71,7 +89,7 @@ def wait_for_state(
             is_old = stale is not None and status.tasks == stale.tasks
             if is_old and time.monotonic() < stale_until:
                 return None
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         if seen is ConnectorState.STOPPED and status.tasks:
             return None
         return status if seen is state else None
@@ -138,7 +156,7 @@ def wait_until_streaming(
         status = client.status(name)
         state = client.lifecycle(name).state
         if state is ConnectorState.FAILED:
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         if state is not ConnectorState.RUNNING:
             return False
         if sender_of(postgres, slot_name) not in (None, old_sender):
@@ -158,6 +176,31 @@ def wait_until_streaming(
     )
 
 
+class _Questions:
+    """Questions to a database, asked in a thread that may be left behind with one that is never answered.
+
+    A client of PostgreSQL waits for its server as long as that is there: one that is paused, or cut off,
+    would hold up a barrier for good, whatever its deadline.
+    """
+
+    def __init__(self, postgres: psycopg.Connection[Any]) -> None:
+        self._postgres = postgres
+        self._until: float | None = None
+
+    def ask(self, work: Callable[[psycopg.Connection[Any]], T], patience_seconds: float) -> T:
+        """Do `work` with the connection, which should take no longer than so many seconds."""
+        self._until = time.monotonic() + patience_seconds
+        try:
+            return work(self._postgres)
+        finally:
+            self._until = None
+
+    def is_overdue(self) -> bool:
+        """Whether what is being done takes longer than it should."""
+        until = self._until
+        return until is not None and time.monotonic() > until
+
+
 def wait_until_acknowledged(
     client: DebeziumClient,
     name: str,
@@ -166,27 +209,65 @@ def wait_until_acknowledged(
     deadline_seconds: float,
 ) -> str:
     """See `Connector.wait_until_acknowledged`."""
-    position = _write_message(postgres)
+    questions = _Questions(postgres)
+    answers: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put(_acknowledged(client, name, slot_name, questions, deadline_seconds))
+        except BaseException as error:  # raised where it is waited for
+            answers.put(error)
+
+    threading.Thread(target=work, name="lakebed-barrier", daemon=True).start()
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        try:
+            found = answers.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            if time.monotonic() > deadline and questions.is_overdue():
+                raise DeadlinePassed(
+                    f"waited {deadline_seconds:g} s for Kafka to acknowledge what was committed"
+                    f" (slot {slot_name!r})",
+                    f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
+                    "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
+                ) from None
+            continue
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+
+def _acknowledged(
+    client: DebeziumClient,
+    name: str,
+    slot_name: str,
+    questions: _Questions,
+    deadline_seconds: float,
+) -> str:
+    position = questions.ask(_write_message, _ANSWER_SECONDS)
     written = time.monotonic()
 
     def is_acknowledged() -> bool:
         nonlocal written
-        confirmed = postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone()
+        confirmed = questions.ask(
+            lambda postgres: postgres.execute(_IS_CONFIRMED, [position, slot_name]).fetchone(),
+            _ANSWER_SECONDS,
+        )
         if confirmed is not None and confirmed[0]:
             return True
         if time.monotonic() - written > _WRITE_AGAIN_SECONDS:
             # A snapshot that began after the message passes over it: the next one is acknowledged.
-            _write_message(postgres)
+            questions.ask(_write_message, _ANSWER_SECONDS)
             written = time.monotonic()
         try:
-            status = client.status(name)
+            status = client.status(name, within_seconds=_STATUS_SECONDS)
         except ConnectRefused as error:
             # A worker that is restarted comes back, a connector that was deleted does not.
             if error.seen.startswith("HTTP 404"):
                 raise
             return False
         if client.lifecycle(name).state is ConnectorState.FAILED:
-            raise connector_failed(status)
+            raise connector_failed(status, client)
         return False
 
     wait_until(
@@ -194,7 +275,9 @@ def wait_until_acknowledged(
         f"Kafka to acknowledge everything up to log position {position} of slot {slot_name!r}",
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.02,
-        explain=lambda: diagnose(client, name, postgres, slot_name),
+        explain=lambda: questions.ask(
+            lambda postgres: diagnose(client, name, postgres, slot_name), _DIAGNOSIS_SECONDS
+        ),
         remedy="see whether the connector still streams: `debezium_client.status(name)`",
     )
     return position

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 30.0
 
 
+def _timeout(within_seconds: float | None) -> dict[str, float]:
+    return {} if within_seconds is None else {"timeout": within_seconds}
+
+
 class DebeziumClient:
     """Creates, reads, controls and deletes connectors on one Connect cluster.
 
@@ -84,9 +88,14 @@ class DebeziumClient:
         answer: dict[str, str] = self._requests.send("GET", "/", "read the version of Connect")
         return answer
 
-    def health(self) -> dict[str, str]:
-        """Return the worker's `status` and `message` (Kafka 3.9, KIP-1017)."""
-        answer: dict[str, str] = self._requests.send("GET", "/health", "read the health of Connect")
+    def health(self, *, within_seconds: float | None = None) -> dict[str, str]:
+        """Return the worker's `status` and `message` (Kafka 3.9, KIP-1017).
+
+        Args:
+            within_seconds: how long to wait for the answer; None for as long as for any other one.
+        """
+        more = _timeout(within_seconds)
+        answer: dict[str, str] = self._requests.send("GET", "/health", "read the health of Connect", **more)
         return answer
 
     def plugins(self, *, connectors_only: bool = True) -> list[dict[str, str]]:
@@ -174,10 +183,15 @@ class DebeziumClient:
 
     # -- what it is doing ------------------------------------------------------------------------------
 
-    def status(self, name: str) -> ConnectorStatus:
-        """Return the status and take note of the state."""
-        path = connector_path(name, "status")
-        answer = self._requests.send("GET", path, f"read the status of connector {name!r}")
+    def status(self, name: str, *, within_seconds: float | None = None) -> ConnectorStatus:
+        """Return the status and take note of the state.
+
+        Args:
+            name: of the connector.
+            within_seconds: how long to wait for the answer; None for as long as for any other one.
+        """
+        path, more = connector_path(name, "status"), _timeout(within_seconds)
+        answer = self._requests.send("GET", path, f"read the status of connector {name!r}", **more)
         status = ConnectorStatus.from_json(answer)
         state = state_of(status.connector.state, [task.state for task in status.tasks])
         lifecycle = self.lifecycle(name)

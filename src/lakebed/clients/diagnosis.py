@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakebed.errors import ConnectRefused, LakebedError
+from lakebed.stack.folders import StackFolder
+from lakebed.stack.not_running import not_running
 from lakebed.stack.process import last_lines
 
 if TYPE_CHECKING:
@@ -16,11 +19,15 @@ if TYPE_CHECKING:
     from lakebed.clients.debezium import DebeziumClient
 
 _LOG_ENTRIES = 10
+# A worker that has lost Kafka says so after 10 s (Kafka, `RestRequestTimeout`, health checks).
+_HEALTH_SECONDS = 12.0
+_STATUS_SECONDS = 3.0
 _LOG_LINES_SEARCHED = 400
 # Said of every topic that is made by being written to.
 _NEW_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
 _WORKER = "Connect's worker"
 _NOT_HEALTHY = "not healthy"
+_NO_ANSWER = "no answer"
 # An entry of such a level, or the first line of an exception.
 _TELLING = re.compile(r"\d{4}-\S+ \S+ (WARN|ERROR)|Caused by: |[a-z]+(\.\w+)+(Exception|Error)\b")
 # As JSON, because servers before PostgreSQL 17 have no `invalidation_reason` and no `inactive_since`.
@@ -59,11 +66,18 @@ def diagnose(
 
     Source of the slot's columns: PostgreSQL documentation, "pg_replication_slots".
     """
-    worker = _said(_WORKER, lambda: _worker(client))
-    parts = [_said("connector", lambda: _connector(client, name)), worker]
-    if postgres is not None:
-        # A worker that is not healthy would take a minute to refuse.
-        config = {} if _NOT_HEALTHY in worker else _config(client, name)
+    stopped = _not_running(client)
+    parts = [f"{service}: {why}" for service, why in stopped.items()]
+    # A worker that is not healthy would take a minute to refuse, and one that is paused would not even that.
+    is_busy = "connect" in stopped
+    if not is_busy:
+        # Why it is not well is known then.
+        seconds = _STATUS_SECONDS if stopped else _HEALTH_SECONDS
+        worker = _said(_WORKER, lambda: _worker(client, seconds))
+        is_busy = worker.startswith((f"{_WORKER}: {_NOT_HEALTHY}", f"{_WORKER}: {_NO_ANSWER}"))
+        parts += [_said("connector", lambda: _connector(client, name)), worker]
+    if postgres is not None and "postgres" not in stopped:
+        config = {} if is_busy else _config(client, name)
         slot = slot_name or config.get("slot.name")
         publication = config.get("publication.name")
         if slot is not None:
@@ -72,18 +86,28 @@ def diagnose(
             parts.append(
                 _said(f"publication {publication!r}", lambda: _publication_state(postgres, publication))
             )
-    for title, file in _logs(client, name) if log else ():
+    for title, file in _logs(client, name, is_busy=is_busy) if log else ():
         parts.append(f"{title}:\n{_end_of_log(file)}")
     return "\n".join(parts)
 
 
-def _logs(client: DebeziumClient, name: str) -> list[tuple[str, Path]]:
+def stopped_servers(client: DebeziumClient) -> list[str]:
+    """Return a line for each server of the worker's stack that has ended or is paused."""
+    return [f"{service}: {why}" for service, why in _not_running(client).items()]
+
+
+def _not_running(client: DebeziumClient) -> dict[str, str]:
+    """Return which servers of the worker's stack do not run; none where it is not one of lakebed's own."""
+    return {} if client.log is None else not_running(StackFolder(client.log.parent))
+
+
+def _logs(client: DebeziumClient, name: str, *, is_busy: bool) -> list[tuple[str, Path]]:
     """Return the logs that may tell of a connector: of several workers those that have a part of it."""
-    try:
-        status = client.status(name)
-        workers = {status.connector.worker_id, *(task.worker_id for task in status.tasks)}
-    except LakebedError:
-        workers = set(client.logs)
+    workers = set(client.logs)
+    if not is_busy and workers:
+        with suppress(LakebedError):
+            status = client.status(name, within_seconds=_STATUS_SECONDS)
+            workers = {status.connector.worker_id, *(task.worker_id for task in status.tasks)}
     logs = [
         (f"the end of the log of Connect's worker {worker}", client.logs[worker])
         for worker in sorted(workers & set(client.logs))
@@ -96,7 +120,7 @@ def _said(what: str, ask: Callable[[], str]) -> str:
         return ask()
     except Exception as error:  # a server that is gone must not hide what the others say
         seen = error.seen if isinstance(error, LakebedError) else str(error).strip()
-        return f"{what}: no answer ({type(error).__name__}: {seen})"
+        return f"{what}: {_NO_ANSWER} ({type(error).__name__}: {seen})"
 
 
 def _end_of_log(log: Path) -> str:
@@ -114,7 +138,7 @@ def _config(client: DebeziumClient, name: str) -> dict[str, str]:
 
 
 def _connector(client: DebeziumClient, name: str) -> str:
-    status = client.status(name)
+    status = client.status(name, within_seconds=_STATUS_SECONDS)
     lifecycle = client.lifecycle(name)
     lines = [f"state: {lifecycle.state.name}"]
     lines += [f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in lifecycle.history]
@@ -126,13 +150,13 @@ def _connector(client: DebeziumClient, name: str) -> str:
     return "\n".join(lines if status.tasks else [*lines, "no tasks"])
 
 
-def _worker(client: DebeziumClient) -> str:
+def _worker(client: DebeziumClient, within_seconds: float) -> str:
     """Return a line on the worker: when it has lost Kafka its tasks stay RUNNING, and only its health tells.
 
     Source: KIP-1017. A worker that is not healthy answers with an error, and says in it what it is busy with.
     """
     try:
-        health = client.health()
+        health = client.health(within_seconds=within_seconds)
     except ConnectRefused as error:
         if error.seen.startswith("HTTP 404"):
             return f"{_WORKER}: its health is not known (before Kafka 3.9)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakebed.clients.connect_requests import ConnectRequests
 from lakebed.clients.models import ConnectorStatus
@@ -20,6 +20,8 @@ from lakebed.services.postgres_connection import administer
 
 if TYPE_CHECKING:
     import psycopg
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 3.0
 
@@ -75,16 +77,14 @@ def slots_overview(server: PostgresEndpoint) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in administer(server, ask)]
 
 
-def answered(
-    ask: Callable[[], list[dict[str, Any]]], what: str, *, within_seconds: float = ANSWER_SECONDS
-) -> list[dict[str, Any]]:
+def answered(ask: Callable[[], T], what: str, *, within_seconds: float = ANSWER_SECONDS) -> T:
     """Return what a server answers, but wait no longer than so many seconds for one that hangs.
 
     Raises:
         DeadlinePassed: it has not answered by then.
         Exception: whatever `ask` raises.
     """
-    answers: queue.SimpleQueue[list[dict[str, Any]] | Exception] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
 
     def work() -> None:
         try:

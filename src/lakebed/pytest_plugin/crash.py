@@ -94,8 +94,7 @@ class Crash:
     def bring_back(self, service: str) -> None:
         """Start a server again, on its ports and with its data; return when all is as before.
 
-        It is healthy then, and the test's connectors stream. The schema registry keeps its schemas in memory:
-        they are gone.
+        It is healthy then, and the test's connectors stream.
 
         Raises:
             ServiceFailed, ConnectorFailed, DeadlinePassed: with the cause.

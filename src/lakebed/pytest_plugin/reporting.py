@@ -137,7 +137,14 @@ class Reporting:
             others = [one for one in services if not any(f" {one} is " in title for title in stopped)]
             return logs_of(stack, others, observed.log_sizes, lines)
 
-        looks: list[tuple[str, Look]] = [("lakebed: services", stack.stopped_services)]
+        def unanswering() -> list[tuple[str, str]]:
+            found = stack.unanswering().items()
+            return [(f"lakebed: {service} does not answer", why) for service, why in found]
+
+        looks: list[tuple[str, Look]] = [
+            ("lakebed: services", stack.stopped_services),
+            ("lakebed: answers", unanswering),
+        ]
         connectors = item.stash.get(CONNECTORS, [])
         addresses = stack.known_addresses()
         for diagnose in item.stash.get(DIAGNOSES, []):

@@ -275,6 +275,15 @@ class SessionStack:
             for one in stopped
         ]
 
+    def unanswering(self) -> dict[str, str]:
+        """Return, by name, what is seen of each server that is up and does not answer."""
+        from lakebed.clients.health import unanswering
+
+        status = self.status()
+        if status is None:
+            return {}
+        return unanswering(status, self.settings.attach, self.settings.registry_credentials)
+
     def close(self) -> None:
         """End the lease; if it was the last one on a stack that is not kept, wait for the end of that.
 

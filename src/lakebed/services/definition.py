@@ -129,7 +129,8 @@ class Service:
         environment: variables added to the process's environment.
         prepare: done once, before the first start of the process (configuration files, data directory).
         configure: done before every start of the process, also that of one which was killed.
-        check: the health question; returns when the answer is good, raises when it is not.
+        check: the health question; returns when the answer is good, raises when it is not: `ServiceFailed`
+            when it never will be.
         complete: done after the first good answer of every start, also that of a server which comes back
             with its data (databases, buckets).
         outside_files: files it makes outside its folder, removed with the stack.

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 from lakebed.config.endpoints import RegistryEndpoint
 from lakebed.config.environment import SchemaRegistryEnvironment, typed_variables
+from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
-from lakebed.services.answers import answers_ok, found, request
+from lakebed.services.answers import found, request, send
 from lakebed.services.container import Container, contract_check, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.endpoints import BROKERS
@@ -28,10 +29,13 @@ CONFLUENT_PATH = "/apis/ccompat/v7"
 NATIVE_PATH = "/apis/registry/v2"
 APICURIO_CONVERTER = "io.apicurio.registry.utils.converter.AvroConverter"
 CONFLUENT_CONVERTER = "io.confluent.connect.avro.AvroConverter"
+_DATABASE = "schemas"
+# H2 holds a file locked that it has failed to open, and from then on says so in place of the reason.
+_CANNOT_OPEN = "Database may be already in use"
 _EXPORT_PATH = "/apis/registry/v3/admin/export"
 
-# The contract requires Kafka's address; Apicurio keeps its schemas in memory and does not use it.
-_IN_MEMORY = "localhost:9092"
+# The contract requires Kafka's address; Apicurio keeps its schemas in a file and does not use it.
+_UNUSED = "localhost:9092"
 
 # Undertow, Apicurio's servlet container, looks for servlet extensions on the class path; the one named
 # here is its own and reads the rewriting rule below. So the root is served by the registry itself, with
@@ -156,7 +160,7 @@ def contract_environment(place: Place) -> SchemaRegistryEnvironment:
         schema_registry_host_name="localhost",
         schema_registry_kafkastore_bootstrap_servers=place.endpoints.kafka.bootstrap_servers
         if "kafka" in place.endpoints
-        else _IN_MEMORY,
+        else _UNUSED,
         schema_registry_kafkastore_topic_replication_factor=max(
             1, sum(name in place.stack_ports for name in BROKERS)
         ),
@@ -176,7 +180,10 @@ def _environment(place: Place) -> dict[str, str]:
         # Deleting a subject is part of Confluent's API.
         "APICURIO_REST_DELETION_ARTIFACT_ENABLED": "true",
         "APICURIO_REST_DELETION_ARTIFACT_VERSION_ENABLED": "true",
-        # Twenty idle connections to a database in the same memory cost start-up time only.
+        # In its folder, and written before it is confirmed: what was registered outlives a kill -9, as the
+        # topics do that need it (H2 documentation, "SET WRITE_DELAY").
+        "APICURIO_DATASOURCE_URL": f"jdbc:h2:{place.folder / _DATABASE};DB_CLOSE_ON_EXIT=FALSE;WRITE_DELAY=0",
+        # Twenty idle connections to a database in the same process cost start-up time only.
         "APICURIO_DATASOURCE_JDBC_INITIAL_SIZE": "1",
         "APICURIO_DATASOURCE_JDBC_MIN_SIZE": "1",
         "APICURIO_STORAGE_SNAPSHOT_LOCATION": str(place.folder / "work"),
@@ -185,7 +192,15 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def _check(place: Place) -> None:
-    answers_ok(place.endpoints.schema_registry, "/subjects")
+    answer = send("GET", place.endpoints.schema_registry, "/subjects")
+    if answer.status_code == 500 and _CANNOT_OPEN in answer.text and not place.is_attached:
+        raise ServiceFailed(
+            "start schema-registry",
+            f"it cannot open {place.folder / _DATABASE}.mv.db, which nobody else uses: the file is damaged",
+            "begin anew with a stack of its own (`lakebed down`); the schemas in that file are lost",
+        )
+    if answer.status_code != 200:
+        raise ConnectionError(f"GET /subjects answered {answer.status_code}")
 
 
 def _complete(place: Place) -> None:

@@ -136,6 +136,7 @@ class AttachedServices:
                 "address": endpoint.address,
                 "port": None,
                 "pid": None,
+                "paused": False,
                 "memory_mb": 0,
                 "seconds_to_start": None,
                 "log": None,

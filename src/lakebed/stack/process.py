@@ -42,6 +42,13 @@ class ProcessIdentity:
         except psutil.NoSuchProcess:
             return None
 
+    def is_paused(self) -> bool:
+        """Whether the process is stopped (SIGSTOP): it is there, and does nothing until it is continued."""
+        process = self.process()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return process is not None and process.status() == psutil.STATUS_STOPPED
+        return False
+
     def wait(self) -> int | None:
         """Return when the process has ended, with its exit code if this process may know it."""
         process = self.process()
@@ -129,6 +136,11 @@ def resident_mb(identity: ProcessIdentity) -> int:
             with contextlib.suppress(psutil.Error):
                 total += member.memory_info().rss
     return total // (1024 * 1024)
+
+
+def paused(pid: int) -> str:
+    """Return what to say of a process that is stopped: it holds its port, and answers nobody."""
+    return f"its process {pid} is paused (SIGSTOP): `kill -CONT {pid}` lets it go on"
 
 
 def last_lines(log: Path, count: int = 25) -> str:

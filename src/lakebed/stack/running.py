@@ -186,6 +186,9 @@ class RunningService:
             raise _Exited("exit code unknown")
         try:
             self.service.check(self.place)
+        except ServiceFailed:
+            # It will never be healthy, and the check knows why.
+            raise
         except Exception as error:  # every kind of refusal means "not yet"; the last one is reported
             self._last_refusal = f"{type(error).__name__}: {error}"
             return False
@@ -251,6 +254,7 @@ class RunningService:
             "title": self.service.title,
             "port": self.place.ports[self.service.main_port],
             "pid": self._identity.pid if self._identity else None,
+            "paused": self._identity is not None and self._identity.is_paused(),
             "memory_mb": resident_mb(self._identity) if self._identity else 0,
             "seconds_to_start": self.seconds_to_start,
             "log": str(self.log),
