@@ -166,7 +166,7 @@ class StackConnection:
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
-            [service.jars for service in missing if service.jars],
+            _jar_sets(missing, settings),
             cache=cache,
             mirror=settings.maven_mirror,
             progress=progress,
@@ -195,8 +195,7 @@ class StackConnection:
         __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
-        jar_sets = [service.jars for service in self._missing(asked) if service.jars]
-        if is_provided(jar_sets, cache):
+        if is_provided(_jar_sets(self._missing(asked), settings), cache):
             self.request("begin", **asked)
 
     def keep(self) -> None:
@@ -321,9 +320,16 @@ class _Asked:
     keep: bool = False
 
 
+def _jar_sets(services: Iterable[Service], settings: Settings) -> list[str]:
+    return [name for service in services if (name := service.jar_set(settings)) is not None]
+
+
 def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
     """Return what is asked for; the socket is this user's alone, so that credentials may go over it."""
+    # Whoever does not ask for a version takes the one that is there.
+    chosen = settings.postgres_version if "postgres_version" in settings.model_fields_set else None
     return {
+        "postgres_version": chosen,
         "services": asked_for(services, settings),
         "ports": settings.ports,
         "attach": settings.attach.to_json(secrets=True),
