@@ -180,7 +180,8 @@ def run_tests(
     plugin = [] if "lakebed" in installed else ["-p", "lakebed.pytest_plugin"]
 
     def run(*options: str, **files: str) -> pytest.RunResult:
-        pytester.makepyfile(**files)
+        if files:
+            pytester.makepyfile(**files)
         return pytester.runpytest_subprocess(
             *(word for name in WITHOUT for word in ("-p", f"no:{name}")),
             *plugin,

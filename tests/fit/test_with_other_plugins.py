@@ -14,7 +14,8 @@ import pytest
 
 RunTests = Callable[..., pytest.RunResult]
 
-XDIST, ASYNCIO, RANDOMLY = "xdist.plugin", "pytest_asyncio.plugin", "pytest_randomly"
+# That of pytest-xdist by its entry point: pytest-randomly asks for it by this name.
+XDIST, ASYNCIO, RANDOMLY = "xdist", "pytest_asyncio.plugin", "pytest_randomly"
 TIMEOUT, RERUNFAILURES, COV = "pytest_timeout", "pytest_rerunfailures", "pytest_cov.plugin"
 
 # In an inner test: whose databases are there now. Those of tests end with eight random characters.

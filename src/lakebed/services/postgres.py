@@ -37,6 +37,10 @@ SERVER_SETTINGS = {
     "log_timezone": "UTC",
 }
 
+# Where a server knows this setting (14.24, 15.19, 16.15, 17.11), it takes no other output plugin than those
+# named in it, and by default `pgoutput` and `test_decoding`. Whether a library is there is another question.
+_TRUSTED_PLUGINS = ("output_plugin_libraries", "pgoutput, test_decoding, decoderbufs, wal2json")
+
 
 def _data(place: Place) -> Path:
     return place.folder / "data"
@@ -131,7 +135,11 @@ def _make_or_copy_data(place: Place) -> None:
 
 
 def _command(place: Place) -> list[str]:
-    settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    known = _run(place, "ask PostgreSQL for its settings", [_program(place, "postgres"), "--describe-config"])
+    name, value = _TRUSTED_PLUGINS
+    more = {name: value} if any(line.split("\t")[0] == name for line in known.splitlines()) else {}
+    chosen = {**SERVER_SETTINGS, **more}
+    settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
     port = str(place.ports["postgres"])
     return [_program(place, "postgres"), "-D", str(_data(place)), "-p", port, *settings]
 
