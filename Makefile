@@ -12,7 +12,7 @@ WORKERS ?= 3
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways browser docs lock clean
+.PHONY: demo test unit lint bench soak three-ways fit fit-python browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -51,6 +51,15 @@ three-ways: $(VENV)/installed
 	@echo "=== on clusters: three brokers, three Connect workers, a Spark master with two workers"
 	$(BIN)/python -m pytest -q -s tests/cluster/test_whole_cluster.py -k the_chain
 	@echo "=== the same suite has passed in three ways: natively, attached, on clusters"
+
+# Every PostgreSQL, and every plugin of pytest that is tried with lakebed: part of `make test`.
+fit: $(VENV)/installed
+	$(BIN)/python -m pytest -v tests/fit
+
+# The unit tests and a round of changes with every Python, from 3.10 to 3.13: each is downloaded (26 MB, Linux on
+# x86-64), and gets an environment of its own in build/python (1.2 GB).
+fit-python: $(VENV)/installed
+	$(BIN)/python tools/fit_python.py
 
 # The site, with the API reference, into build/site. Every warning is an error. Needs Python >= 3.11.
 docs: $(VENV)/installed-docs

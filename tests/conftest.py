@@ -38,6 +38,10 @@ if "PYTHONPATH" in os.environ:
         map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
     )
 
+WITHOUT = ("cacheprovider", "randomly", "asyncio", "cov", "rerunfailures", "timeout")
+"""Plugins that runs inside a test do without, unless it names them with `-p`: tests run in the order they are
+written, and once."""
+
 NewFolder = Callable[[], AbstractContextManager[Path]]
 RunTests = Callable[..., pytest.RunResult]
 TopicEvents = Callable[[str], list[tuple[Any, Any]]]
@@ -176,10 +180,10 @@ def run_tests(
     plugin = [] if "lakebed" in installed else ["-p", "lakebed.pytest_plugin"]
 
     def run(*options: str, **files: str) -> pytest.RunResult:
-        pytester.makepyfile(**files)
+        if files:
+            pytester.makepyfile(**files)
         return pytester.runpytest_subprocess(
-            # In the order they are written.
-            *("-p", "no:cacheprovider", "-p", "no:randomly"),
+            *(word for name in WITHOUT for word in ("-p", f"no:{name}")),
             *plugin,
             *options,
         )

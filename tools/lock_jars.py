@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,16 @@ JACKSON = "2.21.2"
 JERSEY = "3.1.10"
 HK2 = "3.0.6"
 LOG4J = "2.25.4"
-POSTGRES = "18.1.0"
+# By major version, the version of each platform: not every one is built for all of them.
+LINUX, LINUX_ARM, MAC, MAC_ARM = "linux-x86_64", "linux-arm64", "darwin-x86_64", "darwin-arm64"
+PLATFORMS = (LINUX, LINUX_ARM, MAC, MAC_ARM)
+POSTGRES = dict.fromkeys(PLATFORMS, "18.1.0")
+OTHER_POSTGRES = {
+    "14": {LINUX: "14.24.0", LINUX_ARM: "14.23.0", MAC: "14.22.0", MAC_ARM: "14.23.0"},
+    "15": dict.fromkeys(PLATFORMS, "15.19.0"),
+    "16": dict.fromkeys(PLATFORMS, "16.15.0"),
+    "17": dict.fromkeys(PLATFORMS, "17.11.0"),
+}
 
 BROKER = f"""
 org.apache.kafka:kafka_2.13:{KAFKA}
@@ -237,8 +247,17 @@ org.apache.commons:commons-pool2:2.11.1
 SCHEMA_REGISTRY = [f"io.apicurio:apicurio-registry-app:{APICURIO_REGISTRY}:all@tar.gz"]
 
 
-def _postgres(variant: str) -> list[str]:
-    return [f"io.zonky.test.postgres:embedded-postgres-binaries-{variant}:{POSTGRES}"]
+# As the repository names the platforms.
+_VARIANTS = {LINUX: "linux-amd64", LINUX_ARM: "linux-arm64v8", MAC: "darwin-amd64", MAC_ARM: "darwin-arm64v8"}
+
+
+def _postgres(versions: Mapping[str, str]) -> dict[str, list[str]]:
+    return {
+        platform: [
+            f"io.zonky.test.postgres:embedded-postgres-binaries-{_VARIANTS[platform]}:{versions[platform]}"
+        ]
+        for platform in PLATFORMS
+    }
 
 
 SETS: dict[str, list[str] | dict[str, list[str]]] = {
@@ -247,12 +266,8 @@ SETS: dict[str, list[str] | dict[str, list[str]]] = {
     "iceberg_rest": ICEBERG_REST,
     "spark": SPARK,
     "schema_registry": SCHEMA_REGISTRY,
-    "postgres": {
-        "linux-x86_64": _postgres("linux-amd64"),
-        "linux-arm64": _postgres("linux-arm64v8"),
-        "darwin-x86_64": _postgres("darwin-amd64"),
-        "darwin-arm64": _postgres("darwin-arm64v8"),
-    },
+    "postgres": _postgres(POSTGRES),
+    **{f"postgres_{major}": _postgres(versions) for major, versions in OTHER_POSTGRES.items()},
 }
 
 

@@ -47,6 +47,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Stack": "docs/stack",
         "Lifecycle": "docs/lifecycle",
         "Downloads and cache": "docs/provision",
+        "Fit: versions and plugins": "docs/fit",
         "Performance": "docs/performance",
         "Scaling": "docs/scaling",
         "Hosts apart": "docs/hosts_apart",

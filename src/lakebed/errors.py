@@ -96,6 +96,10 @@ class LedgerUnreadable(StackFailed):
     """The record of what clients made in a stack is damaged or of another version."""
 
 
+class NotInstalled(LakebedError):
+    """A setting asks for the server that is installed on this machine, and there is none that can be used."""
+
+
 class ComposeUnavailable(LakebedError):
     """Docker, its Compose plugin or its engine is not there, or does not answer."""
 

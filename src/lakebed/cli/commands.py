@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from lakebed.cli.options import (
     runtime_option,
     services_argument,
 )
+
+if TYPE_CHECKING:
+    from lakebed.config.settings import Settings
 
 ALL_FLIGHTS = 336_776
 
@@ -117,12 +121,13 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
     from lakebed.config.settings import load_settings
     from lakebed.provision.cache import cache_folder
     from lakebed.provision.class_data import ensure_base_archive
-    from lakebed.provision.lock import SETS
     from lakebed.provision.progress import RichProgress
     from lakebed.provision.provide import provide
+    from lakebed.services import jar_sets_for
 
-    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS)
     settings = load_settings()
+    named = [jars for name in services for jars in _jar_sets(name, settings)]
+    sets = named if services else jar_sets_for(settings)
     cache = cache_folder(settings.cache_folder)
     progress = RichProgress()
     provide(sets, cache=cache, mirror=settings.maven_mirror, progress=progress)
@@ -132,12 +137,12 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
         show_json({"cache_folder": str(cache), "sets": list(dict.fromkeys(sets))})
 
 
-def _jar_sets(name: str) -> list[str]:
+def _jar_sets(name: str, settings: Settings) -> list[str]:
     from lakebed.services import services_named
 
     if name == "spark":
         return ["spark"]
-    return [service.jars for service in services_named(name) if service.jars]
+    return [jars for service in services_named(name) if (jars := service.jar_set(settings)) is not None]
 
 
 def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int:

@@ -55,6 +55,7 @@ def render_command(
     from lakebed.compose.definitions import (
         definition_named,
         definitions_for,
+        images_for,
         refuse_clusters,
         values_for,
     )
@@ -64,12 +65,14 @@ def render_command(
     from lakebed.config.settings import load_settings
 
     settings = load_settings()
+    settings = settings.model_copy(update={"images": {**settings.images, **chosen_images}})
     ports = {definition_named(name).name: port for name, port in chosen_ports.items()}
     names = [definition.name for definition in definitions_for(services)]
     refuse_clusters(names, settings)
     options = Options(
         ports=values_for(names, settings.ports) | ports,
-        images=values_for(names, settings.images) | chosen_images,
+        # Those of the command line as they are, too: one that changes nothing in the file is refused.
+        images=images_for(names, settings) | chosen_images,
         profiles=profiles,
         loopback=loopback,
     )

@@ -23,9 +23,9 @@ from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
-from lakebed.provision.lock import SETS
 from lakebed.provision.provide import missing_of
-from lakebed.services import Service, service_named
+from lakebed.services import Service, jar_sets_for, service_named
+from lakebed.services.postgres_version import NEWEST_TRIED, OLDEST, SYSTEM, find_installed, image
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.connection import find_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
@@ -67,7 +67,7 @@ def _memory(settings: Settings) -> Iterator[Finding]:
 
 def _cache(settings: Settings) -> Iterator[Finding]:
     cache = cache_folder(settings.cache_folder)
-    lacking = ", ".join(name for name in SETS if missing_of(name, cache))
+    lacking = ", ".join(name for name in jar_sets_for(settings) if missing_of(name, cache))
     if is_writable(cache):
         yield Finding("cache", f"{cache}, to be downloaded when needed: {lacking or 'nothing'}")
         needed = max(_CACHE_MB - _size_mb(cache), 0)
@@ -132,6 +132,20 @@ def _attached(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"attached {name}", f"{endpoint.address} is {endpoint.title}, and allows enough")
 
 
+def _postgres(settings: Settings) -> Iterator[Finding]:
+    if "postgres" in settings.attach:
+        return
+    if settings.postgres_version != SYSTEM:
+        version = image(settings).partition(":")[2]
+        yield Finding("PostgreSQL", f"{version}, which lakebed downloads (postgres_version)")
+        return
+    found = find_installed()
+    seen = f"{found.version} in {found.folder}, of this machine (postgres_version)"
+    if found.major > NEWEST_TRIED:
+        seen += f"; lakebed is tried with {OLDEST} to {NEWEST_TRIED}"
+    yield Finding("PostgreSQL", seen)
+
+
 def _java(settings: Settings) -> Iterator[Finding]:
     try:
         finished = subprocess.run(
@@ -184,6 +198,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _data,
     _ports,
     _attached,
+    _postgres,
     _java,
     _locale,
     _user,

@@ -98,6 +98,32 @@ def refuse_clusters(names: Iterable[str], settings: Settings) -> None:
             )
 
 
+def images_for(names: Iterable[str], settings: Settings) -> dict[str, str]:
+    """Return the images that settings choose, by the names of the services: of a version, or by themselves.
+
+    Args:
+        names: names as in `lakebed up NAME`.
+        settings: `images`, and those that choose a version.
+
+    Raises:
+        SettingsInvalid: the version is the one that is installed on this machine, of which there is no image.
+        UnknownService: an image is for a service that has no definition.
+    """
+    images = values_for(names, settings.images)
+    for definition in (definition_named(name) for name in names):
+        if definition.name in images or definition.container.image_for is None:
+            continue
+        try:
+            images[definition.name] = definition.container.image_for(settings)
+        except KeyError as error:
+            raise SettingsInvalid(
+                "write the services as containers",
+                f"the setting postgres_version is {error.args[0]}; containers do not run what is installed",
+                f"set postgres_version to a number, or {definition.name} in the setting images to an image",
+            ) from None
+    return images
+
+
 def values_for(names: Iterable[str], values: Mapping[str, T]) -> dict[str, T]:
     """Return what a setting says of some services, by their names; that of others is for another time.
 

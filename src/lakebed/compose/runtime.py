@@ -7,7 +7,13 @@ from typing import Any
 
 from lakebed.compose.addresses import HostAddress, host_addresses
 from lakebed.compose.containers import SeenContainer, life_of, published_addresses
-from lakebed.compose.definitions import definition_named, definitions_for, refuse_clusters, values_for
+from lakebed.compose.definitions import (
+    definition_named,
+    definitions_for,
+    images_for,
+    refuse_clusters,
+    values_for,
+)
 from lakebed.compose.docker import find_docker
 from lakebed.compose.project import Project, project_name
 from lakebed.compose.render import Document, Options, render
@@ -65,7 +71,7 @@ def _document(services: list[str], settings: Settings) -> Document:
             "registry_username and registry_password are set, but the contract's container asks for none",
             "unset them, or use the native runtime",
         )
-    ports, images = values_for(services, settings.ports), values_for(services, settings.images)
+    ports, images = values_for(services, settings.ports), images_for(services, settings)
     return render(services, Options(ports=ports, images=images, loopback=True))
 
 

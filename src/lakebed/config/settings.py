@@ -73,6 +73,8 @@ class Settings(BaseSettings):
         registry_username: with `registry_password`, whom alone the schema registry lets in (HTTP basic
             authentication); None for everybody.
         registry_password: never shown, and handed on in files that only this user can read.
+        postgres_version: the major version of PostgreSQL, or "system" for the one that is installed on this
+            machine; whatever runs already stays as it is.
         spark_master: the Spark master of `spark_session`, or "cluster" for the stack's own cluster; every
             other part of the session's configuration comes from `DeltaSparkConfig`.
         spark_config: further Spark settings, highest precedence.
@@ -104,6 +106,7 @@ class Settings(BaseSettings):
     ports: dict[str, int] = Field(default_factory=dict)
     registry_username: str | None = Field(default=None, pattern=r"^[!-9;-~]+$")
     registry_password: SecretStr | None = Field(default=None, min_length=1)
+    postgres_version: Literal["14", "15", "16", "17", "18", "system"] = "18"
     spark_master: str = Field(default="local[2]", min_length=1)
     spark_config: dict[str, str] = Field(default_factory=dict)
     kafka_brokers: int = 1
@@ -119,6 +122,12 @@ class Settings(BaseSettings):
             if not 1 <= port <= 65535:
                 raise ValueError(f"port of {service} is {port}; allowed: 1 to 65535")
         return ports
+
+    @field_validator("postgres_version", mode="before")
+    @classmethod
+    def _number_is_a_version(cls, version: object) -> object:
+        # In TOML one writes it without quotes.
+        return str(version) if type(version) is int else version
 
     @field_validator("spark_master")
     @classmethod

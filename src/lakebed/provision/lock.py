@@ -101,6 +101,12 @@ def locked_version(name: str) -> str:
     return versions.pop()
 
 
+def version_for(set: str, platform: str) -> str:
+    """Return the version of the one file that a set has for a platform; KeyError when it has none for it."""
+    (coordinates,) = _LOCK["sets"][set][platform]
+    return Artifact.parse(coordinates).version
+
+
 def artifacts_of(sets: Iterable[str]) -> list[Artifact]:
     """Return the files of these sets for this platform, each once, sorted by coordinates.
 

@@ -13,6 +13,7 @@ from lakebed.provision.unpack import is_unpacked, unpack_postgres, unpack_tar
 
 # Measured with the locked archives, rounded up.
 _UNPACKED_TO_PACKED = {"postgres": 4.1, "schema_registry": 1.2}
+_POSTGRES = "postgres"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ def missing_of(set: str, cache: Path) -> list[Artifact]:
 
 
 def _is_archive(set: str, artifacts: Sequence[Artifact]) -> bool:
-    return set == "postgres" or artifacts[0].extension != "jar"
+    return _is_postgres(set) or artifacts[0].extension != "jar"
+
+
+def _is_postgres(set: str) -> bool:
+    """Whether it is a PostgreSQL: `postgres`, or one of another version (`postgres_14`)."""
+    return set.partition("_")[0] == _POSTGRES
 
 
 def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
@@ -94,12 +100,14 @@ def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
 
 
 def _bytes_unpacked(set: str, artifacts: Sequence[Artifact]) -> int:
-    return int(_UNPACKED_TO_PACKED.get(set, 0) * sum(artifact.size for artifact in artifacts))
+    kind = _POSTGRES if _is_postgres(set) else set
+    return int(_UNPACKED_TO_PACKED.get(kind, 0) * sum(artifact.size for artifact in artifacts))
 
 
 def unpacked_folder(set: str, artifact: Artifact, cache: Path) -> Path:
     """Return where an archive is unpacked: `postgres-18.1.0-<first 8 of its sha256>` and the like."""
-    return cache / f"{set.replace('_', '-')}-{artifact.version}-{artifact.sha256[:8]}"
+    name = _POSTGRES if _is_postgres(set) else set.replace("_", "-")
+    return cache / f"{name}-{artifact.version}-{artifact.sha256[:8]}"
 
 
 def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | None) -> Path:
@@ -109,4 +117,4 @@ def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | No
         return into
     if progress is not None:
         progress.named(f"unpacking {artifact.file_name}")
-    return unpack_postgres(archive, into) if set == "postgres" else unpack_tar(archive, into)
+    return unpack_postgres(archive, into) if _is_postgres(set) else unpack_tar(archive, into)

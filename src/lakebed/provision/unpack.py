@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import io
-import lzma
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -19,6 +20,11 @@ from pathlib import Path, PurePosixPath
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import refused
 
+try:
+    from lzma import LZMAError
+except ImportError:  # where Python was built without liblzma; then nothing raises it
+    LZMAError = EOFError  # type: ignore[assignment, misc]
+
 # Written last, so a folder that has it is complete.
 _MARK = ".lakebed-complete"
 _WORK_FOLDER = ".unpacking"
@@ -29,7 +35,7 @@ _MOST_MEMBERS = 200_000
 
 # What an archive that is damaged or none makes of its readers.
 _UNREADABLE = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError),
     *(KeyError, ValueError, ArithmeticError, NotImplementedError, RuntimeError),
 )
 
@@ -75,6 +81,13 @@ def unpack_postgres(jar: Path, into: Path) -> Path:
                 seen = f"it holds {len(inner)} .txz archives instead of one"
                 raise LakebedError(f"unpack the PostgreSQL programs of {jar}", seen)
             _refuse_bomb(outer.getinfo(inner[0]).file_size, 1, jar)
+            if importlib.util.find_spec("_lzma") is None:
+                raise LakebedError(
+                    f"unpack the PostgreSQL programs of {jar}",
+                    f"this Python ({sys.executable}) was built without lzma, with which they are compressed",
+                    "build it again with liblzma's headers there (Debian: liblzma-dev), or use another; or"
+                    " set postgres_version = system for a PostgreSQL that is installed",
+                )
             with tarfile.open(fileobj=io.BytesIO(outer.read(inner[0])), mode="r:xz") as tar:
                 _extract(tar, folder, jar)
 

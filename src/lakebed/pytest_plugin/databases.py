@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakebed.pytest_plugin.session import SessionStack
 
 _EMPTY = "template1"
+_STRATEGIES_SINCE = 150000
 
 
 class OwnDatabases:
@@ -29,8 +30,7 @@ class OwnDatabases:
         self._stack = stack
         addresses = stack.need("postgres")
         self._server = addresses.postgres
-        # A server of lakebed's own is of a version that knows it, and writes nothing to the disk for certain.
-        self._strategy = "" if "postgres" in addresses.attached else " STRATEGY file_copy"
+        self._is_own = "postgres" not in addresses.attached
         self._template = _EMPTY
         if template_sql is not None:
             self._template = f"template_{uuid.uuid4().hex[:8]}"
@@ -46,12 +46,16 @@ class OwnDatabases:
     def _clone(self, template: str, name: str) -> None:
         from psycopg import sql
 
-        # Copying files is quicker than writing them to the log for a database that small
-        # (PostgreSQL documentation, "CREATE DATABASE", STRATEGY).
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}{}")
-        strategy = sql.SQL(self._strategy)
-        named = statement.format(sql.Identifier(name), sql.Identifier(template), strategy)
-        administer(self._server, lambda connection: connection.execute(named))
+        def clone(connection: psycopg.Connection[Any]) -> None:
+            # Copying files is quicker than writing them to the log for a database that small, and the only
+            # way before version 15 (PostgreSQL documentation, "CREATE DATABASE", STRATEGY). But it writes
+            # to the disk for certain, on servers that do so.
+            strategic = self._is_own and connection.info.server_version >= _STRATEGIES_SINCE
+            strategy = sql.SQL(" STRATEGY file_copy" if strategic else "")
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}{}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), strategy))
+
+        administer(self._server, clone)
 
     def connect(self, name: str) -> psycopg.Connection[Any]:
         """Return a connection in autocommit mode."""

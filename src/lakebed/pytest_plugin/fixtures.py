@@ -214,8 +214,12 @@ def postgres_connection(
     lakebed_stack.need("postgres")
     lakebed_record("database", lakebed_test_name)
     postgres_databases.make(lakebed_test_name)
-    with postgres_databases.connect(lakebed_test_name) as connection:
+    connection = postgres_databases.connect(lakebed_test_name)
+    try:
         yield connection
+    finally:
+        # Not with `with`, which commits first: a test whose time was up may have left a command running.
+        connection.close()
 
 
 @pytest.fixture

@@ -67,6 +67,8 @@ class Reporting:
         self._is_worker = hasattr(config, "workerinput")
         self._started = time.time()
         self._tests: list[Any] = []
+        # The tests of which pytest-rerunfailures repeats the run that is being told of.
+        self._repeated: set[str] = set()
         self._sessions: dict[str, Any] = {}
         self._told: list[str] = []
         self._has_failed = False
@@ -227,14 +229,25 @@ class Reporting:
         failure is what every reader of such files shows.
         """
         if not self._is_worker:
+            outcome: str = report.outcome
+            if outcome == "rerun":
+                self._repeated.add(report.nodeid)
             if hasattr(report, "lakebed_test"):
-                self._tests.append(report.lakebed_test)
+                self._tests.append(self._told_of(report))
             if hasattr(report, "lakebed_session"):
                 self._sessions[report.lakebed_session["worker"]] = report.lakebed_session
         if self._is_worker or not self._config.getoption("xmlpath", None):
             return (yield)
         with _in_failure(report):
             return (yield)
+
+    def _told_of(self, report: pytest.TestReport) -> Any:
+        """Return what is told with the last report of a run: that it failed only where it is the last run."""
+        told: Any = report.lakebed_test
+        if report.nodeid in self._repeated:
+            self._repeated.discard(report.nodeid)
+            return {**told, "outcome": "rerun"}
+        return told
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

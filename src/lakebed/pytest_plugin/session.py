@@ -126,7 +126,7 @@ class SessionStack:
     def provide_jars(self) -> None:
         """Download what the services begun so far run from, with progress, and begin them again."""
         own = [name for name in self._wanted if name not in self.settings.attach]
-        sets = [jars for name in own if (jars := service_named(name).jars)]
+        sets = [jars for name in own if (jars := service_named(name).jar_set(self.settings))]
         provide(sets, cache=self.cache, mirror=self.settings.maven_mirror, progress=RichProgress())
 
     def need(self, *services: str) -> Addresses:

@@ -173,7 +173,8 @@ class TestRecord:
     Attributes:
         node: its node id.
         worker: of pytest-xdist that ran it; empty without.
-        outcome: "passed", "failed", "error", "skipped", "xfailed" or "xpassed".
+        outcome: "passed", "failed", "error", "skipped", "xfailed" or "xpassed"; "rerun" of a run that failed
+            and was repeated (pytest-rerunfailures).
         phases: set-up, call and teardown, those that there were.
         uses_lakebed: whether it used the stack.
         waited: by service, the seconds it waited for that to be healthy.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lakebed.errors import UnknownService
 from lakebed.services.connect import CONNECT, FURTHER_WORKERS
 from lakebed.services.definition import Place, ResourceKind, Service
@@ -11,7 +13,11 @@ from lakebed.services.kafka import FURTHER_BROKERS, KAFKA
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
+from lakebed.services.spark import JARS as SPARK_JARS
 from lakebed.services.spark_cluster import CLUSTER_SERVICES, SPARK_MASTER, SPARK_WORKERS
+
+if TYPE_CHECKING:
+    from lakebed.config.settings import Settings
 
 SERVICES: tuple[Service, ...] = (POSTGRES, KAFKA, CONNECT, SCHEMA_REGISTRY, S3, ICEBERG_REST)
 
@@ -63,6 +69,12 @@ def services_named(name: str) -> tuple[Service, ...]:
     return tuple(service_named(one) for one in GROUPS.get(name, (name,)))
 
 
+def jar_sets_for(settings: Settings) -> list[str]:
+    """Return the names of the sets of locked files that all services, and Spark, run from."""
+    found = [service.jar_set(settings) for service in KNOWN_SERVICES]
+    return sorted({SPARK_JARS, *(name for name in found if name is not None)})
+
+
 __all__ = [
     "GROUPS",
     "KNOWN_NAMES",
@@ -74,6 +86,7 @@ __all__ = [
     "ResourceKind",
     "Service",
     "further_servers",
+    "jar_sets_for",
     "service_named",
     "services_named",
 ]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakebed.config.settings import Settings
 
 NETWORK = "cdc-network"
 
@@ -48,6 +52,8 @@ class Container:
     Attributes:
         service: its name in the Compose file, by which the others reach it on the network.
         image: with its tag; of the version that runs natively, unless the contract says otherwise.
+        image_for: where a setting chooses the version: returns the image to take instead; KeyError for one
+            that there is no image of.
         port: what it listens on for clients on the host; None where it has none.
         host_port: where they find it, if no other port is asked for.
         healthcheck: its health, asked inside the container.
@@ -65,6 +71,7 @@ class Container:
     image: str
     healthcheck: HealthCheck
     profile: str
+    image_for: Callable[[Settings], str] | None = None
     port: int | None = None
     host_port: int | None = None
     environment: Variables = field(default=variables({}))

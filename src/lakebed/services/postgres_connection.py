@@ -62,6 +62,12 @@ def administer(server: Server, work: Callable[[psycopg.Connection[tuple[Any, ...
         except psycopg.OperationalError:
             if kept is None or not connection.closed:
                 raise
+        except Exception:
+            raise
+        except BaseException:
+            # In the middle of a command (the test's time was up), whose answer would be taken for the next's.
+            connection.close()
+            raise
         finally:
             if not connection.closed:
                 with _lock:

@@ -35,6 +35,10 @@ from lakebed.waiting import wait_until
 SUPERVISOR_START_SECONDS = 30.0
 SUPERVISOR_END_SECONDS = 60.0
 
+_ENDS_OF_THE_PROCESS = (KeyboardInterrupt, SystemExit)
+# By which coverage measures the processes of a test run. The supervisor is none of them, and would be slowed.
+_OF_COVERAGE = ("COV_CORE_", "COVERAGE_PROCESS_")
+
 OnEvent = Callable[[dict[str, Any]], None]
 
 
@@ -56,6 +60,8 @@ class StackConnection:
         self._socket = connection
         self._lines = connection.makefile("rb")
         self._usable = True
+        # Whether the answer to a request has not been read: its caller was interrupted.
+        self._is_answer_due = False
         self._send({"protocol": PROTOCOL, **asdict(asked)})
         self._check_version()
         self._read_answer(_ignore)
@@ -99,17 +105,28 @@ class StackConnection:
         while True:
             message = self._read_line()
             if "error" in message:
+                self._is_answer_due = False
                 raise error_from_json(message["error"])
             if "answer" in message:
+                self._is_answer_due = False
                 answer: dict[str, Any] = message["answer"]
                 return answer
             on_event(message)
 
+    def _read_late_answer(self) -> None:
+        """Take note that what an interrupted caller had asked for is done, or has failed."""
+        if self._is_answer_due:
+            with contextlib.suppress(LakebedError):
+                self._read_answer(_ignore)
+            if not self._usable:
+                raise self._gone()
+
     def request(self, name: str, on_event: OnEvent = _ignore, **fields: Any) -> dict[str, Any]:
         """Ask the supervisor for something and return its answer.
 
-        An interrupt (Ctrl-C) gives up the connection and with it the lease: its answer would be taken for
-        that of the next request, which opens a connection of its own, without a lease.
+        An end of the process (Ctrl-C) gives up the connection and with it the lease: the next request opens a
+        connection of its own, without one. After another interrupt, as when pytest-timeout ends one test of
+        many, the next request waits first for the answer that is due.
 
         Raises:
             LakebedError: of the type the supervisor raised.
@@ -122,12 +139,18 @@ class StackConnection:
                 raise self._gone()
             self._use(connection, _Asked(self.client))
         try:
+            self._read_late_answer()
             self._send({"request": name, **fields})
+            self._is_answer_due = True
             return self._read_answer(on_event)
         except LakebedError:
             raise
-        except BaseException:
+        except _ENDS_OF_THE_PROCESS:
             self.abort()
+            raise
+        except BaseException:
+            if not self._is_answer_due:  # the request may have been sent in part
+                self.abort()
             raise
 
     def abort(self) -> None:
@@ -166,7 +189,7 @@ class StackConnection:
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
-            [service.jars for service in missing if service.jars],
+            _jar_sets(missing, settings),
             cache=cache,
             mirror=settings.maven_mirror,
             progress=progress,
@@ -195,8 +218,7 @@ class StackConnection:
         __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
-        jar_sets = [service.jars for service in self._missing(asked) if service.jars]
-        if is_provided(jar_sets, cache):
+        if is_provided(_jar_sets(self._missing(asked), settings), cache):
             self.request("begin", **asked)
 
     def keep(self) -> None:
@@ -321,9 +343,16 @@ class _Asked:
     keep: bool = False
 
 
+def _jar_sets(services: Iterable[Service], settings: Settings) -> list[str]:
+    return [name for service in services if (name := service.jar_set(settings)) is not None]
+
+
 def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
     """Return what is asked for; the socket is this user's alone, so that credentials may go over it."""
+    # Whoever does not ask for a version takes the one that is there.
+    chosen = settings.postgres_version if "postgres_version" in settings.model_fields_set else None
     return {
+        "postgres_version": chosen,
         "services": asked_for(services, settings),
         "ports": settings.ports,
         "attach": settings.attach.to_json(secrets=True),
@@ -495,6 +524,11 @@ def _absolute_python_path() -> dict[str, str]:
     return {"PYTHONPATH": absolute} if absolute else {}
 
 
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_OF_COVERAGE)}
+    return {**own, **_absolute_python_path()}
+
+
 def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
     folder.make()
     folder.socket.unlink(missing_ok=True)
@@ -518,7 +552,7 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=folder.path.parent,
-            env={**os.environ, **_absolute_python_path()},
+            env=_environment(),
         )
 
     def is_ready() -> bool:

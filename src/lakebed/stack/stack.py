@@ -80,6 +80,7 @@ class Stack:
             StackFailed: a service that runs would have to change its port.
             WrongAddress, CredentialsRefused, PermissionMissing: one that is attached cannot be used.
             UnknownService, PortTaken, NotEnoughMemory, NotEnoughDisk: before anything is started.
+            NotInstalled: likewise.
         """
         names = list(names)
         self.attached.check(service.name for service in services_for(names, self.attached))
@@ -119,6 +120,8 @@ class Stack:
             taken=taken,
         )
         self.check_memory({service.name: service.memory_mb for service in missing})
+        for service in missing:
+            service.installed(self.settings)
         if missing:
             check_disk(self.folder.path, self.settings.free_disk_mb)
         return ports
@@ -169,8 +172,7 @@ class Stack:
             missing = self._not_started(names)
             self._ports.update(self._check(missing, chosen_ports))
             self.folder.record_ports(self._ports)
-            jar_sets = [service.jars for service in missing if service.jars]
-            provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
+            provisions = self._provide(missing)
             for service in missing:
                 self._prepare_to_run(service, provisions)
             for service in missing:
@@ -178,6 +180,10 @@ class Stack:
             names = [service.name for service in asked]
             others = [other for name in names for other in further_servers(name) if self._is_up(other)]
             return [self._starts[name] for name in (*names, *others)]
+
+    def _provide(self, services: Iterable[Service]) -> Provisions:
+        sets = [name for service in services if (name := service.jar_set(self.settings)) is not None]
+        return provide(sets, cache=self._cache, mirror=self.settings.maven_mirror)
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
         if service.name not in self.running:
@@ -204,8 +210,7 @@ class Stack:
             if self.folder.progress(service.name) is not Progress.COMPLETE and service.name in recorded:
                 end_process(recorded.pop(service.name), signal.SIGKILL, STOP_PATIENCE_SECONDS)
         complete = [service for service in known if self.folder.progress(service.name) is Progress.COMPLETE]
-        jar_sets = [service.jars for service in complete if service.jars]
-        provisions = provide(jar_sets, cache=self._cache, mirror=self.settings.maven_mirror)
+        provisions = self._provide(complete)
         for service in complete:
             self._prepare_to_run(service, provisions)
             identity = recorded.get(service.name)
@@ -223,14 +228,15 @@ class Stack:
         owner = unprivileged_owner() if service.refuses_root else None
         # Another user must pass through it to its data.
         folder.mkdir(mode=0o700 if owner is None else 0o711, exist_ok=True)
-        software = None
+        software = service.installed(self.settings)
         class_path: tuple[Path, ...] = ()
-        if service.jars and service.jars in provisions.folders:
-            software = provisions.folder(service.jars)
+        jars = service.jar_set(self.settings)
+        if jars is not None and jars in provisions.folders:
+            software = provisions.folder(jars)
             if owner is not None:
                 software = readable_software(software, folder)
-        elif service.jars:
-            class_path = tuple(provisions.class_path(service.jars))
+        elif jars is not None:
+            class_path = tuple(provisions.class_path(jars))
         class_path += service.package_jars()
         java: tuple[str, ...] = ()
         if service.heap_mb is not None:

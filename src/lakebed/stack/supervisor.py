@@ -29,6 +29,7 @@ from typing import Any
 
 from lakebed.config.settings import Settings
 from lakebed.errors import AttachDiffers, LakebedError, StackFailed
+from lakebed.services.postgres import POSTGRES
 from lakebed.stack.folders import StackFolder, remove_if_empty
 from lakebed.stack.ledger import Entry, Ledger
 from lakebed.stack.memory import MemorySamples, peer_pid
@@ -46,7 +47,7 @@ Send = Callable[[Event], None]
 
 SUPERVISOR = "supervisor"
 # Raised whenever a request, an answer or a file in the stack's folder changes its meaning.
-PROTOCOL = 4
+PROTOCOL = 5
 FIRST_LEASE_SECONDS = 30.0
 _PEER_CHECK_SECONDS = 0.1
 # The holder of what servers of the stack make themselves.
@@ -231,6 +232,7 @@ class Supervisor:
         services = request.get("services", [])
         if "attach" in request:
             self._refuse_other_attach(request["attach"])
+            self._refuse_other_postgres(services, request["postgres_version"])
         if name == "plan":
             missing = self.stack.missing(services, request["ports"])
             return {"missing": [service.name for service in missing]}
@@ -288,6 +290,17 @@ class Supervisor:
                 f"it uses {', '.join(used)}; the setting attach of this client says otherwise",
                 "give both the same setting attach, or `lakebed down` first; tests have a stack of their own"
                 " with the setting stack = own",
+            )
+
+    def _refuse_other_postgres(self, services: list[str], asked: str | None) -> None:
+        """Refuse a client that asks for another version of PostgreSQL than this stack has."""
+        own, attached = self.stack.settings.postgres_version, self.stack.attached
+        needed = [one.name for one in services_for(services, attached) if one.name not in attached]
+        if asked is not None and asked != own and POSTGRES.name in needed:
+            raise StackFailed(
+                f"use the PostgreSQL of the stack in {self.folder.path}",
+                f"the setting postgres_version of that stack is {own}, that of this client {asked}",
+                "give both the same, or `lakebed down` first; with stack = own tests have one of their own",
             )
 
     def _record_elsewhere(self, things: list[tuple[str, str]]) -> None:
