@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways browser docs lock clean
+.PHONY: demo test unit lint bench soak three-ways spark4 browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -48,6 +48,16 @@ three-ways: $(VENV)/installed
 	$(BIN)/python -m pytest -q -s tests/cluster/test_whole_cluster.py -k the_chain
 	@echo "=== the same suite has passed in three ways: natively, attached, on clusters"
 
+# What uses Spark, on PySpark 4.1 instead of 3.5: a venv of its own, for which 450 MB are downloaded.
+SPARK4 := .venv-spark4
+TESTS_OF_SPARK := $(addprefix tests/, unit/test_spark_releases.py unit/test_spark_cluster_settings.py \
+	integration/test_change_feed.py integration/test_pipeline.py integration/test_rows.py \
+	integration/test_fixtures.py attach/test_chain.py faults/test_crash.py \
+	security/test_spark_command_line.py cluster/test_spark_cluster.py)
+spark4: $(SPARK4)/installed
+	$(SPARK4)/bin/python -m pytest --lakebed-set stack=own $(TESTS_OF_SPARK)
+	$(SPARK4)/bin/lakebed demo --rows 5000
+
 # The site, with the API reference, into build/site. Every warning is an error. Needs Python >= 3.11.
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs/site -d build/doctrees . build/site
@@ -57,11 +67,13 @@ $(VENV)/installed-docs: $(VENV)/installed requirements/docs.txt
 	touch $@
 
 # Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
-$(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/installed: requirements/dev.txt
+$(SPARK4)/installed: requirements/spark4.txt
+$(VENV)/installed $(SPARK4)/installed: requirements/build.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/build.txt
+	$(@D)/bin/python -m pip install --quiet --require-hashes --no-build-isolation -r $(filter-out %/build.txt,$(filter %.txt,$^))
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # For a release: resolve again, and lock versions and hashes (no download addresses).
@@ -69,8 +81,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hash
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 lock:
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) --extra dev --extra all pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra dev --extra all --constraint requirements/dev.in pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra dev --extra all --constraint requirements/spark4.in pyproject.toml -o requirements/spark4.txt
 	$(subst 3.10,3.11,$(LOCK)) --constraint requirements/dev.txt requirements/docs.in -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) build .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SPARK4) build .hypothesis .mypy_cache .ruff_cache .pytest_cache

