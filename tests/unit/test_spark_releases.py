@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.settings import load_settings
 from lakebed.errors import SparkUnsupported, StackFailed
 from lakebed.provision import pyspark
+from lakebed.provision.java import java_home
 from lakebed.provision.lock import SETS, SPARK_RELEASES, Artifact, artifacts_of, sets_here, spark_release
 from lakebed.provision.provide import provide
 from lakebed.provision.pyspark import pyspark_version, release_of
 from lakebed.services.spark import JARS, SCALA, session_settings
+from lakebed.services.spark_java import spark_java_home
 
 LOCKED = json.loads(files("lakebed.provision").joinpath("jars.lock.json").read_text("utf-8"))["sets"][JARS]
 OTHERS = ["3.4.4", "4.0.2", "4.10.0", "5.0.0", "4", "41.0", "unknown"]
@@ -144,3 +147,26 @@ def test_the_doctor_tells_what_is_used_and_what_cannot_be(
     install(monkeypatch, tmp_path, "4.0.2")
     assert "3.5.* and 4.1.*" in found().seen
     assert "pyspark==" in found().remedy
+
+
+def test_spark_3_5_has_java_as_it_is(tmp_path: Path) -> None:
+    assert spark_java_home(tmp_path, "3.5") == java_home()
+    assert not list(tmp_path.iterdir())
+
+
+def test_spark_4_has_java_without_the_module_it_has_not(tmp_path: Path) -> None:
+    folder = tmp_path / "with 'quotes' and blanks"
+    java = spark_java_home(folder, "4.1") / "bin" / "java"
+    # A second session, or a server that is started again.
+    assert spark_java_home(folder, "4.1") == java.parents[1]
+
+    def said(*arguments: str) -> str:
+        command = [str(java), "-Xshare:auto", *arguments, "-XshowSettings:properties", "-version"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+    assert "openjdk" in said("--add-modules=jdk.incubator.vector")
+    shown = said('-Dits.own=a  b "c"', "--add-modules=jdk.incubator.vector", "-Dthe.last=$HOME")
+    assert 'its.own = a  b "c"\n' in shown
+    assert "the.last = $HOME\n" in shown
+    with pytest.raises(subprocess.CalledProcessError):
+        said("--add-modules=no.such.module")
