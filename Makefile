@@ -12,7 +12,7 @@ WORKERS ?= 3
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways fit fit-python browser docs lock clean
+.PHONY: demo test unit lint bench soak three-ways fit fit-python spark4 browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -60,6 +60,15 @@ fit: $(VENV)/installed
 # x86-64), and gets an environment of its own in build/python (1.2 GB).
 fit-python: $(VENV)/installed
 	$(BIN)/python tools/fit_python.py
+# What uses Spark, on PySpark 4.1 instead of 3.5: a venv of its own, for which 450 MB are downloaded.
+SPARK4 := .venv-spark4
+TESTS_OF_SPARK := $(addprefix tests/, unit/test_spark_releases.py unit/test_spark_cluster_settings.py \
+	integration/test_change_feed.py integration/test_pipeline.py integration/test_rows.py \
+	integration/test_fixtures.py attach/test_chain.py faults/test_crash.py \
+	security/test_spark_command_line.py cluster/test_spark_cluster.py)
+spark4: $(SPARK4)/installed
+	$(SPARK4)/bin/python -m pytest --lakebed-set stack=own $(TESTS_OF_SPARK)
+	$(SPARK4)/bin/lakebed demo --rows 5000
 
 # The site, with the API reference, into build/site. Every warning is an error. Needs Python >= 3.11.
 docs: $(VENV)/installed-docs
@@ -70,11 +79,13 @@ $(VENV)/installed-docs: $(VENV)/installed requirements/docs.txt
 	touch $@
 
 # Pinned with hashes, so pip resolves nothing; our own package last, without its dependencies.
-$(VENV)/installed: requirements/dev.txt requirements/build.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/installed: requirements/dev.txt
+$(SPARK4)/installed: requirements/spark4.txt
+$(VENV)/installed $(SPARK4)/installed: requirements/build.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/build.txt
+	$(@D)/bin/python -m pip install --quiet --require-hashes --no-build-isolation -r $(filter-out %/build.txt,$(filter %.txt,$^))
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # For a release: resolve again, and lock versions and hashes (no download addresses).
@@ -82,8 +93,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hash
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 lock:
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) --extra dev --extra all pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra dev --extra all --constraint requirements/dev.in pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra dev --extra all --constraint requirements/spark4.in pyproject.toml -o requirements/spark4.txt
 	$(subst 3.10,3.11,$(LOCK)) --constraint requirements/dev.txt requirements/docs.in -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) build .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SPARK4) build .hypothesis .mypy_cache .ruff_cache .pytest_cache

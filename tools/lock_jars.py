@@ -37,6 +37,11 @@ ICEBERG = "1.10.1"
 DELTA = "3.3.2"
 HADOOP = "3.3.4"
 AWS_FOR_HADOOP = "1.12.262"
+ICEBERG_FOR_SPARK_4 = "1.12.0"
+DELTA_FOR_SPARK_4 = "4.4.0"
+# That of PySpark's own jars, and the AWS SDK it is built with (Apache Hadoop, hadoop-project/pom.xml).
+HADOOP_OF_SPARK_4 = "3.4.2"
+AWS_FOR_HADOOP_OF_SPARK_4 = "2.29.52"
 AWS_FOR_ICEBERG = "2.33.0"
 JETTY_FOR_KAFKA = "12.0.34"
 JETTY_FOR_ICEBERG = "11.0.26"
@@ -226,8 +231,8 @@ software.amazon.awssdk:utils:{AWS_FOR_ICEBERG}
 """.split()
 
 # What pyspark's own folder of jars has already (Hadoop's client, Scala, Avro, ANTLR, Jackson, joda-time,
-# httpclient, lz4, snappy, spark-tags) is not named again.
-SPARK = f"""
+# httpclient, Netty, lz4, snappy, spark-tags) is not named again.
+SPARK_3_5 = f"""
 io.delta:delta-spark_2.12:{DELTA}
 io.delta:delta-storage:{DELTA}
 org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:{ICEBERG}
@@ -242,6 +247,55 @@ org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7
 org.apache.spark:spark-token-provider-kafka-0-10_2.12:3.5.7
 org.apache.kafka:kafka-clients:3.4.1
 org.apache.commons:commons-pool2:2.11.1
+""".split()
+
+# Of Spark's own connectors, Maven Central has the newest not for every version.
+SPARK_4_1 = f"""
+io.delta:delta-kernel-api:{DELTA_FOR_SPARK_4}
+io.delta:delta-kernel-defaults:{DELTA_FOR_SPARK_4}
+io.delta:delta-kernel-unitycatalog:{DELTA_FOR_SPARK_4}
+io.delta:delta-spark_4.1_2.13:{DELTA_FOR_SPARK_4}
+io.delta:delta-storage:{DELTA_FOR_SPARK_4}
+org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:{ICEBERG_FOR_SPARK_4}
+org.apache.hadoop:hadoop-aws:{HADOOP_OF_SPARK_4}
+org.apache.spark:spark-avro_2.13:4.1.1
+org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.3
+org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.1.1
+org.apache.kafka:kafka-clients:3.9.1
+org.apache.commons:commons-pool2:2.12.1
+org.reactivestreams:reactive-streams:1.0.4
+software.amazon.eventstream:eventstream:1.0.1
+software.amazon.awssdk:annotations:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:apache-client:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:arns:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:auth:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:aws-core:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:aws-query-protocol:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:aws-xml-protocol:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:checksums:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:checksums-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:crt-core:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:endpoints-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:http-auth:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:http-auth-aws:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:http-auth-aws-eventstream:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:http-auth-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:http-client-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:identity-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:json-utils:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:metrics-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:netty-nio-client:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:profiles:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:protocol-core:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:regions:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:retries:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:retries-spi:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:s3:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:s3-transfer-manager:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:sdk-core:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:sts:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:third-party-jackson-core:{AWS_FOR_HADOOP_OF_SPARK_4}
+software.amazon.awssdk:utils:{AWS_FOR_HADOOP_OF_SPARK_4}
 """.split()
 
 SCHEMA_REGISTRY = [f"io.apicurio:apicurio-registry-app:{APICURIO_REGISTRY}:all@tar.gz"]
@@ -264,7 +318,7 @@ SETS: dict[str, list[str] | dict[str, list[str]]] = {
     "kafka": BROKER,
     "connect": BROKER + CONNECT,
     "iceberg_rest": ICEBERG_REST,
-    "spark": SPARK,
+    "spark": {"3.5": SPARK_3_5, "4.1": SPARK_4_1},
     "schema_registry": SCHEMA_REGISTRY,
     "postgres": _postgres(POSTGRES),
     **{f"postgres_{major}": _postgres(versions) for major, versions in OTHER_POSTGRES.items()},
@@ -294,7 +348,7 @@ MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"]}
 
 
 def coordinates_of(listed: list[str] | dict[str, list[str]]) -> list[str]:
-    """Return the coordinates of a set, those of every platform together."""
+    """Return the coordinates of a set, those of every platform, or every release of Spark, together."""
     if isinstance(listed, dict):
         return [coordinates for variant in listed.values() for coordinates in variant]
     return listed

@@ -120,6 +120,10 @@ class UnknownKind(LakebedError):
     """A kind of resource was named that no service has."""
 
 
+class SparkUnsupported(LakebedError):
+    """The PySpark that is installed is of a release for which lakebed has no Delta Lake and Iceberg."""
+
+
 class DownloadFailed(LakebedError):
     """A file could not be downloaded."""
 

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from lakebed.config.settings import load_settings
-from lakebed.services.spark_cluster import CLUSTER_SERVICES, spark_home
+from lakebed.provision.pyspark import pyspark_folder
+from lakebed.services.spark_cluster import CLUSTER_SERVICES
 from lakebed.stack.connection import open_stack
 
 # One at a time, beside other tests: each has many servers.
@@ -52,7 +53,7 @@ def test_any_other_master_by_url_gets_the_jars_from_the_session(
             stack.close()
     result.assert_outcomes(passed=3, deselected=_TESTS - 3)
     # Where the workers of local-cluster write.
-    assert not (spark_home() / "work").exists()
+    assert not (pyspark_folder() / "work").exists()
 
 
 def _services(lakebed: Callable[..., str]) -> set[str]:

@@ -30,7 +30,7 @@ _ENVELOPE: dict[str, Any] = {
         ("io.debezium.time.Timestamp", "timestamp_millis(v)"),
         ("io.debezium.time.MicroTimestamp", "timestamp_micros(v)"),
         ("io.debezium.time.NanoTimestamp", "timestamp_micros(v div 1000)"),
-        ("io.debezium.time.ZonedTimestamp", "to_timestamp(v)"),
+        ("io.debezium.time.ZonedTimestamp", "try_to_timestamp(v)"),
         ("io.debezium.data.Json", "v"),
     ],
 )

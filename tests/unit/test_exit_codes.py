@@ -39,6 +39,7 @@ _CODES = {
     "NotEnoughMemory": 3,
     "NotEnoughDisk": 3,
     "NotInstalled": 3,
+    "SparkUnsupported": 3,
     "ServiceFailed": 4,
     "StackFailed": 4,
     "OtherVersion": 4,

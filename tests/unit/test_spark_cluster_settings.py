@@ -20,7 +20,7 @@ _ADDRESSES = Addresses.of({"s3": {"s3": 9000}, **_SPARK}, load_settings())
 
 
 def settings_for(master: str) -> dict[str, str]:
-    return session_settings(_ADDRESSES.delta_spark_config(master), _JARS, Path("/folder"), [])
+    return session_settings(_ADDRESSES.delta_spark_config(master), _JARS, Path("/folder"), [], release="3.5")
 
 
 @pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", "local[2,3]"])
@@ -44,7 +44,7 @@ def test_executors_trust_whom_the_driver_trusts() -> None:
 
     def for_executors(master: str) -> str | None:
         config = _ADDRESSES.delta_spark_config(master)
-        settings = session_settings(config, _JARS, Path("/folder"), flags, flags)
+        settings = session_settings(config, _JARS, Path("/folder"), flags, flags, release="3.5")
         return settings.get("spark.executor.extraJavaOptions")
 
     assert for_executors("cluster") == f'"{flags[0]}"'

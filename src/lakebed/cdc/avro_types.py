@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-# Spark SQL that turns the transported value into the column's own type.
+# Spark SQL that turns the transported value into the column's own type. `infinity` is no time of Spark's:
+# NULL, where Spark 4 would fail.
 _CONVERSIONS = {
     "io.debezium.time.Date": "date_from_unix_date({0})",
     "io.debezium.time.Timestamp": "timestamp_millis({0})",
     "io.debezium.time.MicroTimestamp": "timestamp_micros({0})",
     "io.debezium.time.NanoTimestamp": "timestamp_micros({0} div 1000)",
-    "io.debezium.time.ZonedTimestamp": "to_timestamp({0})",
+    "io.debezium.time.ZonedTimestamp": "try_to_timestamp({0})",
 }
 
 

@@ -173,7 +173,8 @@ def _decoded(records: DataFrame, schema: dict[str, Any], topic: str) -> DataFram
         "partition",
     )
     is_snapshot = "event.op = 'r' AND coalesce(event.source.snapshot, '') != 'incremental'"
-    commit_lsn = "CAST(from_json(event.source.sequence, 'array<string>')[0] AS bigint)"
+    # Spark 4 fails where 3.5 has NULL, unless it is told otherwise (its documentation, "ANSI Compliance").
+    commit_lsn = "try_cast(get(from_json(event.source.sequence, 'array<string>'), 0) AS bigint)"
     events = events.selectExpr(
         "coalesce(event.after, event.before) AS row",
         f"event.op AS {OPERATION}",

@@ -41,7 +41,9 @@ def table_exists(spark: SparkSession, table: str) -> bool:
     try:
         spark.table(table)
     except AnalysisException as error:
-        if error.getErrorClass() in _NOT_THERE:
+        # Its name since Spark 4, which calls the former one deprecated.
+        condition = getattr(error, "getCondition", error.getErrorClass)
+        if condition() in _NOT_THERE:
             return False
         raise
     return True

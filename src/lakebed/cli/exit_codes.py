@@ -1,8 +1,8 @@
 """What the command's exit code says.
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
-(a port, memory, disk, PostgreSQL, Docker Compose); 4 a server failed; 5 a download failed; 6 tables differ;
-130 interrupted; 141 nobody reads what it writes any more.
+(a port, memory, disk, PostgreSQL, Docker Compose, a PySpark it has files for); 4 a server failed; 5 a download
+failed; 6 tables differ; 130 interrupted; 141 nobody reads what it writes any more.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from lakebed.errors import (
     RowsDiffer,
     ServiceFailed,
     SettingsInvalid,
+    SparkUnsupported,
     StackFailed,
     UnknownKind,
     UnknownService,
@@ -62,6 +63,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotEnoughMemory, MACHINE_LACKS),
     (NotEnoughDisk, MACHINE_LACKS),
     (NotInstalled, MACHINE_LACKS),
+    (SparkUnsupported, MACHINE_LACKS),
     (ServiceFailed, SERVER_FAILED),
     (WrongAddress, SERVER_FAILED),
     (CredentialsRefused, SERVER_FAILED),

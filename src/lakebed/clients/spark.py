@@ -15,11 +15,13 @@ from lakebed.clients.java_trust import trust_flags
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.errors import StackFailed
 from lakebed.provision.class_data import adopt, class_data_for
-from lakebed.provision.java import java_home
+from lakebed.provision.lock import spark_release
+from lakebed.provision.pyspark import pyspark_folder
 from lakebed.services.java_logging import log_flag, write_log_configuration
 from lakebed.services.properties import write_properties
 from lakebed.services.spark import JAVA_FLAGS, LOGGERS, session_settings
-from lakebed.services.spark_cluster import spark_home, spark_jars
+from lakebed.services.spark_cluster import spark_jars
+from lakebed.services.spark_java import spark_java_home
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,15 +43,18 @@ def spark_session_for(
 
     Args:
         config: the contract's model.
-        jars: the class path of the set `spark`.
+        jars: the class path of the set `spark`, for the PySpark that is installed.
         folder: for temporary files; the caller removes it.
         cache: the cache folder, for the class-data archive.
         more_settings: further Spark settings, over all others.
         ca_files: certificates, in PEM, of authorities to trust beside the public ones.
 
     Raises:
-        StackFailed: this process already has a Spark session, which would ignore these settings.
+        StackFailed: PySpark is not installed; or this process already has a Spark session, which would
+            ignore these settings.
+        SparkUnsupported: there are no jars for the PySpark that is installed.
     """
+    release = spark_release()
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() is not None:
@@ -58,18 +63,18 @@ def spark_session_for(
             "this process already has one, with other jars, and Spark would hand that one out",
             "stop it first, or use the fixture spark_session everywhere",
         )
-    data = class_data_for("spark", [*jars, *spark_jars()], cache, folder)
+    data = class_data_for(f"spark-{release}", [*jars, *spark_jars()], cache, folder)
     write_log_configuration(folder, "error", LOGGERS)
     # The executors of a cluster on this machine read the same store.
     trust = trust_flags(ca_files, folder)
     flags = [*JAVA_FLAGS, log_flag(folder), *trust, *data.flags]
-    settings = session_settings(config, jars, folder, flags, trust)
+    settings = session_settings(config, jars, folder, flags, trust, release=release)
     settings.update(more_settings or {})
     builder = SparkSession.builder.master(config.master).appName(config.app_name)
     with _settings_file(folder, settings) as (file, others):
         for name, value in others.items():
             builder = builder.config(name, value)
-        with _environment_for_submit(folder, file):
+        with _environment_for_submit(folder, file, spark_java_home(folder, release)):
             session = builder.getOrCreate()
     application = session.sparkContext.applicationId
     try:
@@ -77,7 +82,7 @@ def spark_session_for(
     finally:
         _end(session)
         if config.master.startswith("local-cluster"):
-            _remove_work(spark_home() / "work", application)
+            _remove_work(pyspark_folder() / "work", application)
         adopt(data)
 
 
@@ -103,10 +108,10 @@ def _settings_file(folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[
 
 
 @contextlib.contextmanager
-def _environment_for_submit(folder: Path, settings: Path) -> Iterator[None]:
+def _environment_for_submit(folder: Path, settings: Path, java: Path) -> Iterator[None]:
     """Set what `spark-submit` reads from the environment, only while it runs."""
     added = {
-        "JAVA_HOME": str(java_home()),
+        "JAVA_HOME": str(java),
         "SPARK_LOCAL_IP": "127.0.0.1",
         # spark-submit starts a small JVM to put the command of the big one together.
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from lakebed.errors import LakebedError
+from lakebed.errors import LakebedError, SparkUnsupported, StackFailed
+from lakebed.provision.pyspark import pyspark_version, release_of
 
 
 @dataclass(frozen=True, order=True)
@@ -88,6 +89,31 @@ _LOCK = _read_lock()
 SETS: tuple[str, ...] = tuple(sorted(_LOCK["sets"]))
 """The names of the sets of files, sorted."""
 
+OF_SPARK = "spark"
+"""The set with files for each release of Spark, of which the installed PySpark decides."""
+
+SPARK_RELEASES: tuple[str, ...] = tuple(sorted(_LOCK["sets"][OF_SPARK]))
+"""The releases of Spark for which there are files: `3.5` and the like, sorted."""
+
+
+def spark_release() -> str:
+    """Return the release of the PySpark that is installed.
+
+    Raises:
+        StackFailed: none is.
+        SparkUnsupported: there are no files for it.
+    """
+    return release_of(pyspark_version(), SPARK_RELEASES)
+
+
+def sets_here() -> tuple[str, ...]:
+    """Return the names of all sets that can be used here: without Spark's, where its PySpark is not."""
+    try:
+        spark_release()
+    except (StackFailed, SparkUnsupported):
+        return tuple(name for name in SETS if name != OF_SPARK)
+    return SETS
+
 
 def locked_version(name: str) -> str:
     """Return the one version of `group:name` that is locked; LakebedError when there is none."""
@@ -108,17 +134,21 @@ def version_for(set: str, platform: str) -> str:
 
 
 def artifacts_of(sets: Iterable[str]) -> list[Artifact]:
-    """Return the files of these sets for this platform, each once, sorted by coordinates.
+    """Return the files of these sets for this platform and PySpark, each once, sorted by coordinates.
 
     Raises:
         LakebedError: a set is unknown, or has no files for this platform.
+        StackFailed: Spark's are asked for, and PySpark is not installed.
+        SparkUnsupported: Spark's are asked for, and there are none for the PySpark that is installed.
     """
     wanted: set[str] = set()
     for name in sets:
         if name not in _LOCK["sets"]:
             raise LakebedError(f"look up the set of files {name!r}", f"known sets: {', '.join(SETS)}")
         listed = _LOCK["sets"][name]
-        if isinstance(listed, dict):
+        if name == OF_SPARK:
+            listed = listed[spark_release()]
+        elif isinstance(listed, dict):
             if platform_name() not in listed:
                 raise LakebedError(
                     f"find the files of {name} for {platform_name()}",

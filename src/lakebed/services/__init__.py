@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakebed.errors import UnknownService
+from lakebed.provision.lock import OF_SPARK, sets_here
 from lakebed.services.connect import CONNECT, FURTHER_WORKERS
 from lakebed.services.definition import Place, ResourceKind, Service
 from lakebed.services.endpoints import BROKERS, WORKERS
@@ -13,7 +14,6 @@ from lakebed.services.kafka import FURTHER_BROKERS, KAFKA
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
-from lakebed.services.spark import JARS as SPARK_JARS
 from lakebed.services.spark_cluster import CLUSTER_SERVICES, SPARK_MASTER, SPARK_WORKERS
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def services_named(name: str) -> tuple[Service, ...]:
 
 
 def jar_sets_for(settings: Settings) -> list[str]:
-    """Return the names of the sets of locked files that all services, and Spark, run from."""
-    found = [service.jar_set(settings) for service in KNOWN_SERVICES]
-    return sorted({SPARK_JARS, *(name for name in found if name is not None)})
+    """Return the names of the sets of locked files that all services, and Spark, run from here."""
+    found = {service.jar_set(settings) for service in KNOWN_SERVICES}
+    return sorted({OF_SPARK, *(name for name in found if name is not None)} & set(sets_here()))
 
 
 __all__ = [

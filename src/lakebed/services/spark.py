@@ -1,5 +1,7 @@
 """Spark with Delta Lake and Iceberg: no server of its own, but a JVM of the process that uses it.
 
+The PySpark that is installed decides which release of Spark that is, and with it which jars.
+
 The contract's `DeltaSparkConfig` says what the session is; this file holds what the runtime adds to it,
 and nothing of the model is changed but `spark.jars.packages`, which is served from the cache.
 """
@@ -13,9 +15,10 @@ from pathlib import Path
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.endpoints import S3Endpoint
 from lakebed.config.iceberg import IcebergCatalogConfig
+from lakebed.provision.lock import OF_SPARK
 from lakebed.services.definition import LOOPBACK
 
-JARS = "spark"
+JARS = OF_SPARK
 MEMORY_MB = 1100
 NEEDS = ("s3",)
 ICEBERG_CATALOG = "iceberg"
@@ -28,6 +31,17 @@ JAVA_FLAGS = (
     # seventh of that is compiled: 7 times, 0.1 to 0.2 s each, in a test's first steps. Reserved is not used.
     "-XX:ReservedCodeCacheSize=128m",
 )
+
+# For each release, the Scala it is built with.
+SCALA = {"3.5": "2.12", "4.1": "2.13"}
+# What only one release has, or has not as its own value.
+_SETTINGS_OF = {
+    "3.5": {
+        # Without it, S3A of Hadoop 3.3 deletes the markers of directories above each file it writes.
+        "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+    },
+    "4.1": {},
+}
 
 # PySpark's gateway would set the level of everything to its own, and say so.
 LOGGERS = {"org.apache.spark.api.python.PythonGatewayServer": "error"}
@@ -42,6 +56,8 @@ def session_settings(
     folder: Path,
     java_flags: Sequence[str],
     executor_flags: Sequence[str] = (),
+    *,
+    release: str,
 ) -> dict[str, str]:
     """Return the whole configuration of a session: the model's, then what this runtime adds.
 
@@ -51,6 +67,7 @@ def session_settings(
         folder: for the warehouse and temporary files.
         java_flags: for the driver's JVM.
         executor_flags: for the JVMs of executors, where they are others than the driver's.
+        release: of Spark, such as `3.5`.
     """
     contract = config.to_spark_config()
     # No Ivy at test time: the locked jars are on the class path instead.
@@ -82,11 +99,10 @@ def session_settings(
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         # `s3://` paths of the Iceberg catalog through the same S3 client as Delta's `s3a://`.
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-        # Without these, S3A probes for directories and waits between retries as for AWS across an ocean.
-        "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
         "spark.hadoop.fs.s3a.change.detection.mode": "none",
         "spark.hadoop.fs.s3a.connection.ssl.enabled": str(config.s3_endpoint.startswith("https")).lower(),
         "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        **_SETTINGS_OF[release],
     }
     settings = {**added, **contract, **config.extra_config}
     extensions = settings["spark.sql.extensions"]

@@ -6,17 +6,17 @@ documentation, "Spark Standalone Mode"). A worker starts the executors: JVMs tha
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
-from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.settings import CLUSTER
-from lakebed.errors import StackFailed
+from lakebed.provision.lock import spark_release
+from lakebed.provision.pyspark import pyspark_folder
 from lakebed.services.answers import found
 from lakebed.services.definition import LOOPBACK, Place, Service
 from lakebed.services.java_logging import log_flag, write_log_configuration
-from lakebed.services.spark import JARS, JAVA_FLAGS
+from lakebed.services.spark import JARS, JAVA_FLAGS, SCALA
+from lakebed.services.spark_java import spark_java_home
 
 # As the contract's container: room for the executors of two sessions, each with one core of each worker.
 CORES = 2
@@ -44,25 +44,9 @@ SESSION_SETTINGS = {
 """What a session on this cluster needs beside the model."""
 
 
-def spark_home() -> Path:
-    """Return the folder of PySpark, which is a Spark distribution.
-
-    Raises:
-        StackFailed: PySpark is not installed.
-    """
-    found_package = importlib.util.find_spec("pyspark")
-    if found_package is None or found_package.origin is None:
-        raise StackFailed(
-            "start a Spark cluster",
-            "the package pyspark, whose Spark it runs, is not installed",
-            "pip install 'lakebed[spark]'; nothing was started",
-        )
-    return Path(found_package.origin).parent
-
-
 def spark_jars() -> tuple[Path, ...]:
-    """Return PySpark's own jars, always in the same order; raises as `spark_home`."""
-    return tuple(sorted((spark_home() / "jars").glob("*.jar")))
+    """Return PySpark's own jars, always in the same order; raises as `pyspark_folder`."""
+    return tuple(sorted((pyspark_folder() / "jars").glob("*.jar")))
 
 
 def services_of(master: str) -> tuple[str, ...]:
@@ -105,12 +89,14 @@ def _command(
 
 def _environment(place: Place) -> dict[str, str]:
     temporary = str(place.folder / "tmp")
+    release = spark_release()
     return {
-        "SPARK_HOME": str(spark_home()),
+        "SPARK_HOME": str(pyspark_folder()),
         "SPARK_CONF_DIR": str(place.folder),
         # Spark would look for it in the folders of a build, which PySpark has not.
-        "SPARK_SCALA_VERSION": DeltaSparkConfig.scala_version,
-        "JAVA_HOME": str(Path(place.java[0]).parents[1]),
+        "SPARK_SCALA_VERSION": SCALA[release],
+        # For the executors: this process has been started with the other one.
+        "JAVA_HOME": str(spark_java_home(place.folder, release)),
         # Also the address of the web page (Apache Spark, `WebUI.bind`).
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_LOCAL_DIRS": temporary,
