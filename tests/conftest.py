@@ -39,8 +39,8 @@ if "PYTHONPATH" in os.environ:
     )
 
 WITHOUT = ("cacheprovider", "randomly", "asyncio", "cov", "rerunfailures", "timeout")
-"""Plugins that runs inside a test do without, unless it names them with `-p`: tests run in the order they are
-written, and once."""
+"""Plugins that a run inside a test is without, unless it names them with `-p`: its tests run once, in the
+order they are written."""
 
 NewFolder = Callable[[], AbstractContextManager[Path]]
 RunTests = Callable[..., pytest.RunResult]

@@ -35,7 +35,6 @@ from lakebed.waiting import wait_until
 SUPERVISOR_START_SECONDS = 30.0
 SUPERVISOR_END_SECONDS = 60.0
 
-_ENDS_OF_THE_PROCESS = (KeyboardInterrupt, SystemExit)
 # By which coverage measures the processes of a test run. The supervisor is none of them, and would be slowed.
 _OF_COVERAGE = ("COV_CORE_", "COVERAGE_PROCESS_")
 
@@ -124,9 +123,9 @@ class StackConnection:
     def request(self, name: str, on_event: OnEvent = _ignore, **fields: Any) -> dict[str, Any]:
         """Ask the supervisor for something and return its answer.
 
-        An end of the process (Ctrl-C) gives up the connection and with it the lease: the next request opens a
-        connection of its own, without one. After another interrupt, as when pytest-timeout ends one test of
-        many, the next request waits first for the answer that is due.
+        An interrupt (Ctrl-C) gives up the connection and with it the lease: the next request opens one of its
+        own, without a lease. Where only a test ends, because pytest-timeout's signal fails it, the next
+        request first waits for the answer that is due.
 
         Raises:
             LakebedError: of the type the supervisor raised.
@@ -145,10 +144,10 @@ class StackConnection:
             return self._read_answer(on_event)
         except LakebedError:
             raise
-        except _ENDS_OF_THE_PROCESS:
+        except (Exception, KeyboardInterrupt, SystemExit):
             self.abort()
             raise
-        except BaseException:
+        except BaseException:  # an outcome of pytest's
             if not self._is_answer_due:  # the request may have been sent in part
                 self.abort()
             raise
