@@ -1,8 +1,8 @@
 """What the command's exit code says.
 
 0 all is well; 1 something failed; 2 the command line or a setting is wrong; 3 the machine lacks something
-(a port, memory, disk, PostgreSQL, Docker Compose, a PySpark it has files for); 4 a server failed; 5 a download
-failed; 6 tables differ; 130 interrupted; 141 nobody reads what it writes any more.
+(a port, memory, disk, PostgreSQL, Docker Compose, a PySpark it has files for); 4 a server failed;
+5 a download failed; 6 tables differ; 130 interrupted; 141 nobody reads what it writes any more.
 """
 
 from __future__ import annotations
