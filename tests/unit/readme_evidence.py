@@ -206,9 +206,17 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
     "| schema-registry | Apicurio": ("unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",),
     "| iceberg-rest | Iceberg": ("unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",),
     "| Spark | Delta Lake": ("unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",),
+    "| or | the same for Spark 4.1": (
+        "unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",
+    ),
     "| all of them |": ("unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",),
     "Java, SeaweedFS and PySpark come": (
         "unit/test_readme.py::test_java_seaweedfs_and_pyspark_are_dependencies",
+    ),
+    "The PySpark that is installed": (
+        "make spark4",
+        "unit/test_spark_releases.py::test_the_version_is_that_of_the_installed_package",
+        "unit/test_spark_releases.py::test_the_files_are_those_of_the_release",
     ),
     "Unpacked, and with what is made": (
         "unit/test_provision_cache.py::test_the_named_folder_wins_over_the_shared_one",
@@ -217,6 +225,11 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
     "One precedence, highest first": ("unit/test_settings.py::test_each_source_wins_over_those_below_it",),
     "Tried on Linux x86_64": (
         "integration/test_ordinary_user.py::test_an_ordinary_user_starts_servers_of_its_own",
+    ),
+    "Versions of Python, PostgreSQL": (
+        "make fit-python",
+        "fit/test_postgres_versions.py::test_a_version_that_lakebed_downloads",
+        "fit/test_with_other_plugins.py::test_all_of_them_at_once",
     ),
     "The servers are tuned for tests": (
         "integration/test_services.py::test_kafka_is_one_node_that_names_its_loopback_address",

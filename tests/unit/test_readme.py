@@ -59,21 +59,27 @@ def test_the_table_of_ports_is_that_of_the_services() -> None:
 
 
 @pytest.mark.parametrize(
-    ("beginning", "sets"),
+    ("beginning", "sets", "spark"),
     [
-        ("| postgres | PostgreSQL", ("postgres",)),
-        ("| kafka | Kafka", ("kafka",)),
-        ("| connect | the same", ("connect",)),
-        ("| schema-registry | Apicurio", ("schema_registry",)),
-        ("| iceberg-rest | Iceberg", ("iceberg_rest",)),
-        ("| Spark |", ("spark",)),
-        ("| all of them |", ("postgres", "kafka", "connect", "schema_registry", "iceberg_rest", "spark")),
+        ("| postgres | PostgreSQL", ("postgres",), "3.5"),
+        ("| kafka | Kafka", ("kafka",), "3.5"),
+        ("| connect | the same", ("connect",), "3.5"),
+        ("| schema-registry | Apicurio", ("schema_registry",), "3.5"),
+        ("| iceberg-rest | Iceberg", ("iceberg_rest",), "3.5"),
+        ("| Spark |", ("spark",), "3.5"),
+        ("| or | the same for Spark 4.1 |", ("spark",), "4.1"),
+        (
+            "| all of them |",
+            ("postgres", "kafka", "connect", "schema_registry", "iceberg_rest", "spark"),
+            "3.5",
+        ),
     ],
 )
 def test_the_table_of_downloads_is_that_of_the_lock(
-    beginning: str, sets: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    beginning: str, sets: tuple[str, ...], spark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What the table is of, whatever this machine is.
+    # What the table is of, whatever this machine is and has.
+    monkeypatch.setattr(lock, "spark_release", lambda: spark)
     monkeypatch.setattr(lock, "platform_name", lambda: "linux-x86_64")
     megabytes = sum(one.size for one in lock.artifacts_of(sets)) / 1_000_000
     assert cells(beginning)[2] == f"{megabytes:.1f} MB"
