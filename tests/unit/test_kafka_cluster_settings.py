@@ -44,6 +44,11 @@ def test_one_broker_is_a_quorum_of_its_own_with_one_replica() -> None:
     assert "controlled.shutdown.enable" not in properties
 
 
+def test_a_broker_rests_between_its_looks_for_files_to_delete() -> None:
+    properties = server_properties(place_of("kafka"), Path("/log"))
+    assert properties["log.segment.delete.delay.ms"] > 0
+
+
 @pytest.mark.parametrize(("name", "node"), [("kafka", 1), ("kafka-2", 2), ("kafka-3", 3)])
 def test_three_brokers_know_each_other_and_have_a_replica_each(name: str, node: int) -> None:
     properties = server_properties(place_of(name, brokers=3), Path("/log"), name)
