@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways browser docs lock clean
+.PHONY: demo test unit lint bench soak faults three-ways browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -33,6 +33,13 @@ bench: $(VENV)/installed
 # The integration tests ten times, in random order, four at a time.
 soak: $(VENV)/installed
 	$(BIN)/python tools/soak.py
+
+# Every fault of the table, done to every service it applies to; what is seen becomes docs/faults.md.
+faults: $(VENV)/installed
+	rm -rf build/faults
+	FAULTS_FOLDER=$(CURDIR)/build/faults $(BIN)/python -m pytest -q -p no:randomly \
+		tests/faults/test_fault_table.py tests/faults/test_faults_in_a_world.py
+	$(BIN)/python tools/faults_page.py build/faults
 
 # The live page, in a real Chromium that is downloaded once (70 MB, Linux on x86-64).
 browser: $(VENV)/installed
