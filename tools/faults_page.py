@@ -98,7 +98,7 @@ def main() -> None:
     if any(fault.not_yet for fault in FAULTS):
         lines += [
             "",
-            "**Not all of it is done yet**: where it says so, the test is there and has not been seen to pass.",
+            "**Not all of it is done yet**: where it says so, a test is there and was not seen to pass yet.",
         ]
     for fault in FAULTS:
         lines += _section(fault, folder)
