@@ -12,7 +12,7 @@ WORKERS ?= 3
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak three-ways fit fit-python spark4 browser docs lock clean
+.PHONY: demo test unit lint bench soak faults three-ways fit fit-python spark4 browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
@@ -37,6 +37,13 @@ bench: $(VENV)/installed
 # The integration tests ten times, in random order, four at a time.
 soak: $(VENV)/installed
 	$(BIN)/python tools/soak.py
+
+# Every fault of the table, done to every service it applies to; what is seen becomes docs/faults.md.
+faults: $(VENV)/installed
+	rm -rf build/faults
+	FAULTS_FOLDER=$(CURDIR)/build/faults $(BIN)/python -m pytest -q -p no:randomly \
+		tests/faults/test_fault_table.py tests/faults/test_faults_in_a_world.py
+	$(BIN)/python tools/faults_page.py build/faults
 
 # The live page, in a real Chromium that is downloaded once (70 MB, Linux on x86-64).
 browser: $(VENV)/installed

@@ -51,6 +51,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Performance": "docs/performance",
         "Scaling": "docs/scaling",
         "Hosts apart": "docs/hosts_apart",
+        "Faults": "docs/faults",
     },
     "Project": {
         "Contributing": "CONTRIBUTING",
