@@ -6,21 +6,25 @@ BIN := $(VENV)/bin
 # Bytecode and tool caches stay in the clone.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# Tests at the same time: they wait for servers more than they compute.
-WORKERS ?= 3
+# Tests at the same time.
+WORKERS ?= 2
 
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
-.PHONY: demo test unit lint bench soak faults three-ways fit fit-python spark4 browser docs lock clean
+.PHONY: demo test test-large unit lint bench soak faults three-ways fit fit-python spark4 browser docs lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/lakebed demo
 
 test: lint
 	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not alone and not large" -n $(WORKERS) --dist loadgroup
 	cd examples/shop && ../../$(BIN)/python -m pytest
+
+# Clusters, hosts apart, every PostgreSQL, other plugins of pytest.
+test-large: $(VENV)/installed
+	$(BIN)/python -m pytest -m large
 
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest tests/unit
@@ -59,7 +63,7 @@ three-ways: $(VENV)/installed
 	$(BIN)/python -m pytest -q -s tests/cluster/test_whole_cluster.py -k the_chain
 	@echo "=== the same suite has passed in three ways: natively, attached, on clusters"
 
-# Every PostgreSQL, and every plugin of pytest that is tried with lakebed: part of `make test`.
+# Every PostgreSQL, and every plugin of pytest that is tried with lakebed.
 fit: $(VENV)/installed
 	$(BIN)/python -m pytest -v tests/fit
 
@@ -67,6 +71,7 @@ fit: $(VENV)/installed
 # x86-64), and gets an environment of its own in build/python (1.2 GB).
 fit-python: $(VENV)/installed
 	$(BIN)/python tools/fit_python.py
+
 # What uses Spark, on PySpark 4.1 instead of 3.5: a venv of its own, for which 450 MB are downloaded.
 SPARK4 := .venv-spark4
 TESTS_OF_SPARK := $(addprefix tests/, unit/test_spark_releases.py unit/test_spark_cluster_settings.py \

@@ -17,8 +17,8 @@ from lakebed.services.endpoints import BROKERS, WORKERS
 from lakebed.stack.connection import end_stack, find_stack, open_stack
 from lakebed.stack.folders import NAME_OF_UP
 
-# One at a time, beside other tests: each has many servers.
-pytestmark = pytest.mark.xdist_group("large")
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 ON_CLUSTER = Path(__file__, "..", "on_kafka_cluster.py").resolve()

@@ -16,8 +16,8 @@ from lakebed.provision.pyspark import pyspark_folder
 from lakebed.services.spark_cluster import CLUSTER_SERVICES
 from lakebed.stack.connection import open_stack
 
-# One at a time, beside other tests: each has many servers.
-pytestmark = pytest.mark.xdist_group("large")
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 ON_CLUSTER = Path(__file__, "..", "on_cluster.py").resolve()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# One at a time, beside other tests: each has many servers.
-pytestmark = pytest.mark.xdist_group("large")
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
 
 CHAIN = Path(__file__, "..", "..", "attach", "test_chain.py").resolve().read_text()
 # One of them runs twice.

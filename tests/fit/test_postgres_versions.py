@@ -21,6 +21,9 @@ from lakebed.stack.folders import NAME_OF_UP
 RunTests = Callable[..., pytest.RunResult]
 
 # A machine that is busy with other tests takes its time to start three servers.
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
+
 PATIENT = ("--lakebed-set", "check_interval_seconds=30")
 VERSIONS = [str(version) for version in range(OLDEST, NEWEST_TRIED + 1)]
 

@@ -19,6 +19,9 @@ XDIST, ASYNCIO, RANDOMLY = "xdist", "pytest_asyncio.plugin", "pytest_randomly"
 TIMEOUT, RERUNFAILURES, COV = "pytest_timeout", "pytest_rerunfailures", "pytest_cov.plugin"
 
 # In an inner test: whose databases are there now. Those of tests end with eight random characters.
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
+
 _DATABASES = """
 def databases(connection):
     found = connection.execute("SELECT datname FROM pg_database WHERE datname ~ '_[0-9a-f]{8}$'")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# It has limits of time: see the Makefile.
-pytestmark = pytest.mark.alone
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
 
 CHAIN = Path(__file__).with_name("chain.py")
 # Shorter than the cut: Hadoop would wait 200 s for an answer of the store.

@@ -15,8 +15,8 @@ from tests.hosts_apart.world import command_in_world
 
 from lakebed.waiting import wait_until
 
-# It has limits of time: see the Makefile.
-pytestmark = pytest.mark.alone
+# It takes minutes: `make test-large`.
+pytestmark = pytest.mark.large
 
 BETWEEN_HOSTS = Path(__file__).with_name("between_hosts.py")
 
