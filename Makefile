@@ -16,6 +16,7 @@ demo: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/mariadb
 	cd examples/shop && ../../$(BIN)/python -m pytest
 
 unit: $(VENV)/installed

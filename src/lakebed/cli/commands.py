@@ -117,11 +117,11 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
     from lakebed.config.settings import load_settings
     from lakebed.provision.cache import cache_folder
     from lakebed.provision.class_data import ensure_base_archive
-    from lakebed.provision.lock import SETS
     from lakebed.provision.progress import RichProgress
     from lakebed.provision.provide import provide
+    from lakebed.services import SETS_OF_ALL
 
-    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS)
+    sets = [jars for name in services for jars in _jar_sets(name)] if services else list(SETS_OF_ALL)
     settings = load_settings()
     cache = cache_folder(settings.cache_folder)
     progress = RichProgress()
@@ -133,11 +133,9 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
 
 
 def _jar_sets(name: str) -> list[str]:
-    from lakebed.services import services_named
+    from lakebed.services import jar_sets, services_named
 
-    if name == "spark":
-        return ["spark"]
-    return [service.jars for service in services_named(name) if service.jars]
+    return ["spark"] if name == "spark" else jar_sets(services_named(name))
 
 
 def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int:

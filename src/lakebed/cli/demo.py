@@ -34,11 +34,10 @@ from lakebed.clients.spark import spark_session_for
 from lakebed.config.attach import NOTHING
 from lakebed.config.settings import Settings, load_settings
 from lakebed.provision.cache import cache_folder
-from lakebed.provision.lock import SETS
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
 from lakebed.report.records import FixtureRecord
-from lakebed.services import SERVICE_NAMES, postgres, spark, spark_cluster
+from lakebed.services import SERVICE_NAMES, SETS_OF_ALL, postgres, spark, spark_cluster
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import open_stack
 from lakebed.stack.plan import asked_for
@@ -126,7 +125,7 @@ class Chain:
 
 def _start(settings: Settings, figures: Figures, exits: ExitStack, told: DemoReport | None) -> Chain:
     cache = cache_folder(settings.cache_folder)
-    provisions = provide(list(SETS), cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
+    provisions = provide(SETS_OF_ALL, cache=cache, mirror=settings.maven_mirror, progress=RichProgress())
     stack = open_stack(settings, f"demo-{os.getpid()}", client=f"lakebed demo (pid {os.getpid()})")
     exits.callback(stack.close)
     if told is not None:

@@ -23,9 +23,8 @@ from lakebed.config.settings import Settings, load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder, is_writable
 from lakebed.provision.java import java_executable, java_version
-from lakebed.provision.lock import SETS
 from lakebed.provision.provide import missing_of
-from lakebed.services import Service, service_named
+from lakebed.services import SETS_OF_ALL, Service, service_named
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.connection import find_stack
 from lakebed.stack.folders import NAME_OF_UP, stacks_folder
@@ -67,7 +66,7 @@ def _memory(settings: Settings) -> Iterator[Finding]:
 
 def _cache(settings: Settings) -> Iterator[Finding]:
     cache = cache_folder(settings.cache_folder)
-    lacking = ", ".join(name for name in SETS if missing_of(name, cache))
+    lacking = ", ".join(name for name in SETS_OF_ALL if missing_of(name, cache))
     if is_writable(cache):
         yield Finding("cache", f"{cache}, to be downloaded when needed: {lacking or 'nothing'}")
         needed = max(_CACHE_MB - _size_mb(cache), 0)

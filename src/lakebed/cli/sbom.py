@@ -20,7 +20,7 @@ from lakebed.cli.options import json_option
 from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision.cache import cache_folder
-from lakebed.provision.lock import SETS, Artifact, artifacts_of
+from lakebed.provision.lock import Artifact, artifacts_of, sets_here
 from lakebed.provision.provide import unpacked_folder
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def bill_of_materials(sha256_by_package: Mapping[tuple[str, str], Iterable[str]]
     components = {name: _package(packages[name], sha256_by_package) for name in packages}
     own = components.pop(_OURS)
     bom.metadata.component = own
-    files = [_file(artifact) for artifact in artifacts_of(SETS)]
+    files = [_file(artifact) for artifact in artifacts_of(sets_here())]
     for component in (*components.values(), *files):
         bom.components.add(component)
     _note_dependencies(bom, packages, {_OURS: own, **components}, files)
@@ -216,7 +216,7 @@ def _unpacked(artifact: Artifact) -> Path | None:
     if artifact.extension == "jar":
         return None
     cache = cache_folder(load_settings().cache_folder)
-    (name,) = (name for name in SETS if artifact in artifacts_of([name]))
+    (name,) = (name for name in sets_here() if artifact in artifacts_of([name]))
     return unpacked_folder(name, artifact, cache)
 
 

@@ -89,6 +89,15 @@ SETS: tuple[str, ...] = tuple(sorted(_LOCK["sets"]))
 """The names of the sets of files, sorted."""
 
 
+def sets_here() -> tuple[str, ...]:
+    """Return the names of the sets that have files for this platform."""
+    return tuple(
+        name
+        for name in SETS
+        if not isinstance(_LOCK["sets"][name], dict) or platform_name() in _LOCK["sets"][name]
+    )
+
+
 def locked_version(name: str) -> str:
     """Return the one version of `group:name` that is locked; LakebedError when there is none."""
     versions = {

@@ -9,10 +9,13 @@ from pathlib import Path
 from lakebed.provision.download import cached_path, fetch, missing
 from lakebed.provision.lock import Artifact, artifacts_of
 from lakebed.provision.progress import Progress
-from lakebed.provision.unpack import is_unpacked, unpack_postgres, unpack_tar
+from lakebed.provision.unpack import is_unpacked, unpack_mariadb, unpack_postgres, unpack_tar
 
 # Measured with the locked archives, rounded up.
-_UNPACKED_TO_PACKED = {"postgres": 4.1, "schema_registry": 1.2}
+_UNPACKED_TO_PACKED = {"mariadb": 2.3, "postgres": 4.1, "schema_registry": 1.2}
+
+# Archives that are called jars. One that is not called so is told by its name.
+_UNPACK_JAR = {"mariadb": unpack_mariadb, "postgres": unpack_postgres}
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def provide(
         progress: told about downloads and unpacking; None for silence.
 
     Raises:
-        LakebedError: an unknown set, or any error of `fetch`, `unpack_tar` and `unpack_postgres`.
+        LakebedError: an unknown set, or any error of `fetch` and of what unpacks.
     """
     by_set = {name: artifacts_of([name]) for name in sets}
     needed = {name: _needed(name, artifacts, cache) for name, artifacts in by_set.items()}
@@ -84,7 +87,7 @@ def missing_of(set: str, cache: Path) -> list[Artifact]:
 
 
 def _is_archive(set: str, artifacts: Sequence[Artifact]) -> bool:
-    return set == "postgres" or artifacts[0].extension != "jar"
+    return set in _UNPACK_JAR or artifacts[0].extension != "jar"
 
 
 def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
@@ -109,4 +112,4 @@ def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | No
         return into
     if progress is not None:
         progress.named(f"unpacking {artifact.file_name}")
-    return unpack_postgres(archive, into) if set == "postgres" else unpack_tar(archive, into)
+    return _UNPACK_JAR.get(set, unpack_tar)(archive, into)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lakebed.errors import UnknownService
 from lakebed.services.connect import CONNECT, FURTHER_WORKERS
 from lakebed.services.definition import Place, ResourceKind, Service
 from lakebed.services.endpoints import BROKERS, WORKERS
 from lakebed.services.iceberg_rest import ICEBERG_REST
 from lakebed.services.kafka import FURTHER_BROKERS, KAFKA
+from lakebed.services.mariadb import MARIADB
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
+from lakebed.services.spark import JARS as SPARK_JARS
 from lakebed.services.spark_cluster import CLUSTER_SERVICES, SPARK_MASTER, SPARK_WORKERS
 
 SERVICES: tuple[Service, ...] = (POSTGRES, KAFKA, CONNECT, SCHEMA_REGISTRY, S3, ICEBERG_REST)
 
 SERVICE_NAMES: tuple[str, ...] = tuple(service.name for service in SERVICES)
 
-ON_REQUEST: tuple[Service, ...] = (*FURTHER_BROKERS, *FURTHER_WORKERS, SPARK_MASTER, *SPARK_WORKERS)
+ON_REQUEST: tuple[Service, ...] = (*FURTHER_BROKERS, *FURTHER_WORKERS, SPARK_MASTER, *SPARK_WORKERS, MARIADB)
 """Those that are started only where somebody names them, never as a part of all."""
 
 KNOWN_SERVICES: tuple[Service, ...] = (*SERVICES, *ON_REQUEST)
@@ -49,6 +53,15 @@ def service_named(name: str) -> Service:
     )
 
 
+def jar_sets(services: Iterable[Service]) -> list[str]:
+    """Return the sets of locked files that these services run from."""
+    return [service.jars for service in services if service.jars is not None]
+
+
+SETS_OF_ALL: tuple[str, ...] = tuple(dict.fromkeys((*jar_sets(SERVICES), SPARK_JARS)))
+"""The sets of all services, and of Spark, but not of those that are started on request only."""
+
+
 def further_servers(name: str) -> tuple[str, ...]:
     """Return the servers that can do a service's work in its place: the others of its cluster, on request."""
     return tuple(service.name for service in ON_REQUEST if name in service.started_with)
@@ -70,10 +83,12 @@ __all__ = [
     "ON_REQUEST",
     "SERVICES",
     "SERVICE_NAMES",
+    "SETS_OF_ALL",
     "Place",
     "ResourceKind",
     "Service",
     "further_servers",
+    "jar_sets",
     "service_named",
     "services_named",
 ]

@@ -21,7 +21,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ensure_base_archive
 from lakebed.provision.progress import Progress
 from lakebed.provision.provide import is_provided, provide
-from lakebed.services import Service, service_named
+from lakebed.services import Service, jar_sets, service_named
 from lakebed.stack.folders import StackFolder, stacks_folder
 from lakebed.stack.ledger import Entry
 from lakebed.stack.leftovers import find_leftovers, sweep
@@ -166,7 +166,7 @@ class StackConnection:
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
-            [service.jars for service in missing if service.jars],
+            jar_sets(missing),
             cache=cache,
             mirror=settings.maven_mirror,
             progress=progress,
@@ -195,8 +195,7 @@ class StackConnection:
         __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
-        jar_sets = [service.jars for service in self._missing(asked) if service.jars]
-        if is_provided(jar_sets, cache):
+        if is_provided(jar_sets(self._missing(asked)), cache):
             self.request("begin", **asked)
 
     def keep(self) -> None:
