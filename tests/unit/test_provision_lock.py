@@ -115,7 +115,20 @@ def test_a_platform_is_told_only_of_sets_that_it_can_have(monkeypatch: pytest.Mo
 
 
 def test_nothing_on_request_is_in_the_sets_of_all() -> None:
-    assert set(SETS) - set(SETS_OF_ALL) == {"mariadb"}
+    assert set(SETS) - set(SETS_OF_ALL) == {"connect_mariadb", "mariadb"}
+
+
+def test_connect_has_the_same_files_with_mariadb_but_for_debezium() -> None:
+    own, other = (
+        {artifact for artifact in artifacts_of([name]) if artifact.group != "io.debezium"}
+        for name in ("connect", "connect_mariadb")
+    )
+    assert {artifact.name for artifact in other - own} == {"antlr4-runtime", "mariadb-java-client"}
+    assert own < other
+    of_debezium = [
+        artifact for artifact in artifacts_of(["connect_mariadb"]) if artifact.group == "io.debezium"
+    ]
+    assert len({one.version for one in of_debezium if one.name.startswith("debezium-")}) == 1
 
 
 def test_an_unknown_set_lists_the_known_ones() -> None:

@@ -98,11 +98,11 @@ def sets_here() -> tuple[str, ...]:
     )
 
 
-def locked_version(name: str) -> str:
-    """Return the one version of `group:name` that is locked; LakebedError when there is none."""
+def locked_version(name: str, set: str | None = None) -> str:
+    """Return the one version of `group:name` that is locked, or that a set has; LakebedError if not one."""
     versions = {
         Artifact.parse(coordinates).version
-        for coordinates in _LOCK["artifacts"]
+        for coordinates in (_LOCK["artifacts"] if set is None else _LOCK["sets"][set])
         if coordinates.startswith(f"{name}:")
     }
     if len(versions) != 1:

@@ -36,7 +36,7 @@ from lakebed.pytest_plugin.hooks import (
     pytest_runtestloop,
     pytest_sessionfinish,
 )
-from lakebed.pytest_plugin.mariadb import mariadb_connection
+from lakebed.pytest_plugin.mariadb import mariadb_connection, mariadb_connector
 from lakebed.pytest_plugin.pipelines import cdc_pipeline
 from lakebed.pytest_plugin.tables import change_feed, table_rows
 
@@ -59,6 +59,7 @@ __all__ = [
     "lakebed_stack",
     "lakebed_test_name",
     "mariadb_connection",
+    "mariadb_connector",
     "postgres_connection",
     "postgres_connections",
     "postgres_databases",

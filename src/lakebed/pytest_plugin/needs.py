@@ -22,6 +22,7 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "iceberg_catalog": ("iceberg-rest",),
     "postgres_connection": ("postgres",),
     "mariadb_connection": ("mariadb",),
+    "mariadb_connector": ("mariadb", "connect"),
     "kafka_topic": ("kafka",),
     "delta_table_path": ("s3",),
     "iceberg_namespace": ("iceberg-rest",),

@@ -54,8 +54,10 @@ def service_named(name: str) -> Service:
 
 
 def jar_sets(services: Iterable[Service]) -> list[str]:
-    """Return the sets of locked files that these services run from."""
-    return [service.jars for service in services if service.jars is not None]
+    """Return the sets of locked files that these services run from, and that Connect does because of them."""
+    return [
+        found for service in services for found in (service.jars, service.connect_jars) if found is not None
+    ]
 
 
 SETS_OF_ALL: tuple[str, ...] = tuple(dict.fromkeys((*jar_sets(SERVICES), SPARK_JARS)))

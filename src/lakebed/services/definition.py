@@ -123,6 +123,8 @@ class Service:
             one its clients use.
         memory_mb: resident memory to reckon with, in MB (measured, see docs/services.md).
         jars: the set of locked files it runs from, or None.
+        connect_jars: the set of locked files that Kafka Connect runs from in a stack with this service, where
+            that is another than its own: one with a connector for it.
         package_jars: jars of a Python package that it runs from as well; raises where that is not installed.
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
@@ -156,6 +158,7 @@ class Service:
     needs: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     jars: str | None = None
+    connect_jars: str | None = None
     package_jars: Callable[[], tuple[Path, ...]] = no_jars
     heap_mb: int | None = None
     environment: Callable[[Place], dict[str, str]] = no_environment

@@ -246,6 +246,7 @@ MARIADB = Service(
     ports={"mariadb": 3306},
     memory_mb=160,
     jars="mariadb",
+    connect_jars="connect_mariadb",
     prepare=_prepare,
     command=_command,
     check=_check,
