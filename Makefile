@@ -20,6 +20,7 @@ demo: $(VENV)/installed
 test: lint
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest tests/mariadb
 	cd examples/shop && ../../$(BIN)/python -m pytest
 
 unit: $(VENV)/installed
@@ -60,6 +61,7 @@ fit: $(VENV)/installed
 # x86-64), and gets an environment of its own in build/python (1.2 GB).
 fit-python: $(VENV)/installed
 	$(BIN)/python tools/fit_python.py
+
 # What uses Spark, on PySpark 4.1 instead of 3.5: a venv of its own, for which 450 MB are downloaded.
 SPARK4 := .venv-spark4
 TESTS_OF_SPARK := $(addprefix tests/, unit/test_spark_releases.py unit/test_spark_cluster_settings.py \
