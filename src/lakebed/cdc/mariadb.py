@@ -15,6 +15,7 @@ from lakebed.cdc.events import BinlogPosition, ChangeEvent
 from lakebed.clients.connector import RUNTIME_SETTINGS
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.config.kafka_clients import Kafka
+from lakebed.errors import ConnectRefused
 from lakebed.lifecycle import ConnectorState
 from lakebed.services.mariadb import quoted
 from lakebed.waiting import wait_until
@@ -102,21 +103,25 @@ class MariaDBConnector:
             DeadlinePassed: with the offsets that it has committed.
         """
         end = self._end_of_log()
+        committed: list[dict[str, Any]] = []
 
         def is_there() -> bool:
             self.client.wait_for_state(self.name, ConnectorState.RUNNING, deadline_seconds=deadline_seconds)
             with self.connection.cursor() as cursor:
                 cursor.execute(f"REPLACE INTO {quoted(self.database)}.{_PULSE} VALUES (1, RAND())")
+            committed[:] = [one["offset"] for one in self.client.offsets(self.name)]
             return any(
                 "snapshot" not in offset and BinlogPosition(offset["file"], offset["pos"]) >= end
-                for offset in self._offsets()
+                for offset in committed
             )
 
         wait_until(
             is_there,
             f"connector {self.name!r} to have read the log of MariaDB up to {end.file}:{end.pos}",
             deadline_seconds=deadline_seconds,
-            explain=lambda: f"offsets committed: {self._offsets()}",
+            # A worker that is busy does not always answer in time.
+            ignore=(ConnectRefused,),
+            explain=lambda: f"offsets committed: {committed}",
             remedy="`lakebed logs connect` shows what it is doing",
         )
 
@@ -138,9 +143,6 @@ class MariaDBConnector:
             cursor.execute(
                 f"CREATE TABLE {quoted(self.database)}.{_PULSE} (id INT PRIMARY KEY, beat DOUBLE NOT NULL)"
             )
-
-    def _offsets(self) -> list[dict[str, Any]]:
-        return [one["offset"] for one in self.client.offsets(self.name)]
 
     def _end_of_log(self) -> BinlogPosition:
         with self.connection.cursor() as cursor:
