@@ -22,9 +22,10 @@ test: lint
 	$(BIN)/python -m pytest -m "not alone and not large" -n $(WORKERS) --dist loadgroup
 	cd examples/shop && ../../$(BIN)/python -m pytest
 
-# Clusters, hosts apart, every PostgreSQL, other plugins of pytest.
+# Clusters, hosts apart, every PostgreSQL, other plugins of pytest, MariaDB.
 test-large: $(VENV)/installed
 	$(BIN)/python -m pytest -m large
+	$(BIN)/python -m pytest tests/mariadb
 
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest tests/unit

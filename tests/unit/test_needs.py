@@ -26,7 +26,7 @@ def needed(pytester: pytest.Pytester, *tests: str) -> list[str]:
 
 
 def test_every_fixture_of_the_contract_has_its_services() -> None:
-    more = {"debezium_connectors", "change_events", "cdc_pipeline"}
+    more = {"debezium_connectors", "change_events", "cdc_pipeline", "mariadb_connection", "mariadb_connector"}
     assert set(SERVICES_OF_FIXTURES) == {*_FIXTURES, *more}
 
 
@@ -38,6 +38,8 @@ def test_tests_without_our_fixtures_need_nothing(pytester: pytest.Pytester) -> N
     ("fixture", "services"),
     [
         ("postgres_connection", ["postgres"]),
+        ("mariadb_connection", ["mariadb"]),
+        ("mariadb_connector", ["kafka", "connect", "mariadb"]),
         ("kafka_topic", ["kafka"]),
         ("delta_table_path", ["s3"]),
         ("spark_session", ["s3"]),

@@ -8,9 +8,11 @@ from importlib.resources import files
 
 import pytest
 
+from lakebed.config.settings import load_settings
 from lakebed.errors import LakebedError
 from lakebed.provision import lock
 from lakebed.provision.lock import SETS, Artifact, artifacts_of
+from lakebed.services import jar_sets, jar_sets_for, service_named
 
 TEXT = files("lakebed.provision").joinpath("jars.lock.json").read_text("utf-8")
 LOCK = json.loads(TEXT)
@@ -79,7 +81,7 @@ def test_connect_has_what_the_broker_has() -> None:
     assert set(LOCK["sets"]["kafka"]) < set(LOCK["sets"]["connect"])
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if not name.startswith("postgres")])
+@pytest.mark.parametrize("name", [name for name in SETS if not name.startswith(("mariadb", "postgres"))])
 def test_a_class_path_has_one_version_of_each_library(name: str) -> None:
     libraries = [(a.group, a.name, a.classifier) for a in artifacts_of([name])]
     assert len(libraries) == len(set(libraries))
@@ -106,6 +108,38 @@ def test_a_platform_without_postgres_is_told_what_to_do(monkeypatch: pytest.Monk
     with pytest.raises(LakebedError, match="linux-s390x") as raised:
         artifacts_of(["postgres"])
     assert "linux-x86_64" in raised.value.seen
+
+
+def test_a_platform_is_told_only_of_sets_that_it_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "platform_name", lambda: "linux-x86_64")
+    assert lock.sets_here() == SETS
+    monkeypatch.setattr(lock, "platform_name", lambda: "darwin-arm64")
+    assert set(SETS) - set(lock.sets_here()) == {"mariadb"}
+
+
+def test_nothing_on_request_is_in_the_sets_of_all() -> None:
+    other_versions = {name for name in SETS if name.startswith("postgres_")}
+    without = set(SETS) - set(jar_sets_for(load_settings()))
+    assert without == {"connect_mariadb", "mariadb", *other_versions}
+
+
+def test_a_setting_and_a_database_on_request_decide_together_what_is_fetched() -> None:
+    services = [service_named(name) for name in ("postgres", "connect", "mariadb")]
+    found = jar_sets(services, load_settings({"postgres_version": "14"}))
+    assert set(found) == {"connect", "connect_mariadb", "mariadb", "postgres_14"}
+
+
+def test_connect_has_the_same_files_with_mariadb_but_for_debezium() -> None:
+    own, other = (
+        {artifact for artifact in artifacts_of([name]) if artifact.group != "io.debezium"}
+        for name in ("connect", "connect_mariadb")
+    )
+    assert {artifact.name for artifact in other - own} == {"antlr4-runtime", "mariadb-java-client"}
+    assert own < other
+    of_debezium = [
+        artifact for artifact in artifacts_of(["connect_mariadb"]) if artifact.group == "io.debezium"
+    ]
+    assert len({one.version for one in of_debezium if one.name.startswith("debezium-")}) == 1
 
 
 def test_an_unknown_set_lists_the_known_ones() -> None:

@@ -14,6 +14,7 @@ from lakebed.cli.group import COMMANDS
 from lakebed.provision import lock
 from lakebed.pytest_plugin.needs import SERVICES_OF_FIXTURES
 from lakebed.services import SERVICES
+from lakebed.services.mariadb import MARIADB
 from lakebed.stack.plan import services_for
 
 ROOT = README.parent
@@ -53,9 +54,10 @@ def test_the_table_of_commands_is_that_of_the_program() -> None:
 
 
 def test_the_table_of_ports_is_that_of_the_services() -> None:
-    pairs = [tuple(row[at : at + 2]) for row in rows(r"\| [\w-]+ \| \d+ \|") for at in (0, 3) if row[at:]]
-    ports = {name: int(number) for name, number in pairs}
-    assert ports.items() >= {one.name: one.ports[one.main_port] for one in SERVICES}.items()
+    table = rows(r"\| [\w-]+(, only where it is named)? \| \d+ \|")
+    pairs = [tuple(row[at : at + 2]) for row in table for at in (0, 3) if any(row[at:])]
+    ports = {name.partition(",")[0]: int(number) for name, number in pairs}
+    assert ports == {one.name: one.ports[one.main_port] for one in (*SERVICES, MARIADB)}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,18 @@ def test_versions_in_the_table_of_downloads_are_those_of_the_lock() -> None:
     assert cells("| kafka | Kafka")[1] == f"Kafka {kafka}"
     registry = lock.locked_version("io.apicurio:apicurio-registry-app")
     assert cells("| schema-registry | Apicurio")[1] == f"Apicurio Registry {registry}"
+
+
+def test_what_mariadb_adds_to_the_downloads_is_that_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "platform_name", lambda: "linux-x86_64")
+    (sentence,) = [one for one in SENTENCES if one.startswith("On request only: MariaDB")]
+    (server,) = lock.artifacts_of(["mariadb"])
+    more = set(lock.artifacts_of(["connect_mariadb"])) - set(lock.artifacts_of(["connect"]))
+    size, of_connector = (sum(one.size for one in of) / 1_000_000 for of in ([server], more))
+    assert sentence == (
+        f"On request only: MariaDB {server.version} for Linux x86_64, {size:.1f} MB, and its connector,"
+        f" {of_connector:.1f} MB more."
+    )
 
 
 def test_java_seaweedfs_and_pyspark_are_dependencies() -> None:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from lakebed.cdc.event_catalog import HandlingModes, table_types
 from lakebed.cdc.event_messages import Content, ContentReader
 from lakebed.cdc.event_values import TEXTS_OF_BYTES, FieldType, Unavailable, as_bytes, row_decoder
-from lakebed.cdc.events import ChangeEvent, LogicalMessage, Operation, Row, SourcePosition, Transaction
+from lakebed.cdc.events import (
+    BinlogPosition,
+    ChangeEvent,
+    LogicalMessage,
+    Operation,
+    Row,
+    SourcePosition,
+    Transaction,
+)
 from lakebed.errors import PoisonMessage
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHOWN_BYTES = 60
+_WITH_BINLOG = ("mariadb", "mysql")
 _OLD_KEY, _NEW_KEY = "__debezium.oldkey", "__debezium.newkey"
 
 Columns = Mapping[str, FieldType]
@@ -212,11 +221,13 @@ def _operation(letter: Any) -> Operation:
 
 
 def _source(source: Any) -> SourcePosition:
-    if not isinstance(source, dict) or source.get("connector") != "postgresql":
-        raise ValueError(f"no event of the PostgreSQL connector, but its source is {source!r:.80}")
+    if not isinstance(source, dict) or source.get("connector") not in ("postgresql", *_WITH_BINLOG):
+        known = f"no event of the connectors for {', '.join(('postgresql', *_WITH_BINLOG))}"
+        raise ValueError(f"{known}, but its source is {source!r:.80}")
+    has_binlog = source["connector"] in _WITH_BINLOG
     return SourcePosition(
         db=source["db"],
-        schema=source["schema"],
+        schema="" if has_binlog else source["schema"],
         table=source["table"],
         lsn=source.get("lsn"),
         tx_id=source.get("txId"),
@@ -227,6 +238,9 @@ def _source(source: Any) -> SourcePosition:
         version=source["version"],
         name=source["name"],
         timestamp=_instant(source) or _EPOCH,
+        binlog=BinlogPosition(source["file"], source["pos"], source["row"], source.get("gtid"))
+        if has_binlog
+        else None,
     )
 
 

@@ -41,9 +41,14 @@ def date_of(days: int) -> date | str:
 
 
 def time_of(microseconds: int) -> time | str:
-    """Return the time that is so many microseconds after midnight."""
-    if microseconds == _DAY:
-        return "24:00:00"
+    """Return the time that is so many microseconds after midnight.
+
+    What is no time of a day, MariaDB's TIME may be: "-838:59:59".
+    """
+    if not 0 <= microseconds < _DAY:
+        seconds, fraction = divmod(abs(microseconds), 1_000_000)
+        text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return f"{'-' if microseconds < 0 else ''}{text}" + (f".{fraction:06d}" if fraction else "")
     return (_EPOCH + timedelta(microseconds=microseconds)).time()
 
 

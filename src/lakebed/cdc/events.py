@@ -82,22 +82,57 @@ class Transaction:
 
 
 @dataclass(frozen=True)
+class BinlogPosition:
+    """Where in the binary log of MariaDB or MySQL a change was made. Positions compare in its order.
+
+    Source: Debezium documentation, "Debezium connector for MariaDB", "Change event values".
+
+    Attributes:
+        file, pos: where its event begins in the log.
+        row: which row of that event, from 0.
+        gtid: of its transaction; None in a snapshot, and where the server gives none.
+    """
+
+    file: str
+    pos: int
+    row: int = 0
+    gtid: str | None = None
+
+    def _order(self) -> tuple[str, int, int]:
+        return self.file, self.pos, self.row
+
+    def __lt__(self, other: BinlogPosition) -> bool:
+        return self._order() < other._order()
+
+    def __le__(self, other: BinlogPosition) -> bool:
+        return self._order() <= other._order()
+
+    def __gt__(self, other: BinlogPosition) -> bool:
+        return self._order() > other._order()
+
+    def __ge__(self, other: BinlogPosition) -> bool:
+        return self._order() >= other._order()
+
+
+@dataclass(frozen=True)
 class SourcePosition:
-    """Where in PostgreSQL the change was made. Positions compare in the order of the log.
+    """Where in the database the change was made. Positions compare in the order of the log.
 
     That order is by the last commit before and then by the change itself (Debezium documentation, "Debezium
     connector for PostgreSQL", field `source.sequence`): transactions that ran at the same time come one
     after the other, in the order of their commits.
 
     Attributes:
-        db, schema, table: which table; schema and table of a logical message are empty.
+        db, schema, table: which table; schema and table of a logical message are empty, and so is the schema
+            where databases have none (MariaDB).
         lsn: position of the change in the log, as a number.
         tx_id: of the transaction that made it.
         xmin: of the slot, if `xmin.fetch.interval.ms` asks for it.
         sequence: position of the last commit before, and of this change; either may be None.
         snapshot: "false" for a change, otherwise which part of a snapshot: "first", "true", "last", ...
-        connector, version, name: "postgresql", Debezium's version, the topic prefix.
+        connector, version, name: "postgresql" or "mariadb", Debezium's version, the topic prefix.
         timestamp: of the commit, in UTC.
+        binlog: the position, where the database has a binary log; then there is no LSN.
     """
 
     db: str
@@ -112,6 +147,7 @@ class SourcePosition:
     version: str
     name: str
     timestamp: datetime
+    binlog: BinlogPosition | None = None
 
     @property
     def is_snapshot(self) -> bool:
@@ -120,11 +156,15 @@ class SourcePosition:
 
     @property
     def lsn_text(self) -> str:
-        """The position as PostgreSQL writes it: "16/B374D848"."""
+        """The position as PostgreSQL writes it, "16/B374D848"; of a binary log, "binlog.000001:4711"."""
+        if self.binlog is not None:
+            return f"{self.binlog.file}:{self.binlog.pos}"
         return "none" if self.lsn is None else f"{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
 
-    def _order(self) -> tuple[int, int]:
-        return self.sequence[0] or 0, self.lsn or 0
+    def _order(self) -> tuple[str, int, int]:
+        if self.binlog is not None:
+            return self.binlog._order()
+        return "", self.sequence[0] or 0, self.lsn or 0
 
     def __lt__(self, other: SourcePosition) -> bool:
         return self._order() < other._order()
@@ -141,7 +181,8 @@ class SourcePosition:
     def __repr__(self) -> str:
         where = ".".join(part for part in (self.db, self.schema, self.table) if part)
         read = f", snapshot {self.snapshot}" if self.is_snapshot else ""
-        return f"<{where} at {self.lsn_text}, transaction {self.tx_id}{read}>"
+        transaction = self.tx_id if self.binlog is None else self.binlog.gtid
+        return f"<{where} at {self.lsn_text}, transaction {transaction}{read}>"
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,9 @@ def prefetch(services: tuple[str, ...], as_json: bool) -> None:
 
 
 def _jar_sets(name: str, settings: Settings) -> list[str]:
-    from lakebed.services import services_named
+    from lakebed.services import jar_sets, services_named
 
-    if name == "spark":
-        return ["spark"]
-    return [jars for service in services_named(name) if (jars := service.jar_set(settings)) is not None]
+    return ["spark"] if name == "spark" else jar_sets(services_named(name), settings)
 
 
 def _rows(context: click.Context, parameter: click.Parameter, value: str) -> int:

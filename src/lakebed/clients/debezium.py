@@ -144,6 +144,23 @@ class DebeziumClient:
         self._requests.send("POST", "/connectors", f"create connector {config.name!r}", json=payload)
         lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
 
+    def create_other(self, name: str, settings: Mapping[str, str]) -> None:
+        """Create a connector for which the contract has no model, such as that of another database.
+
+        Args:
+            name: of the connector.
+            settings: its configuration, as Connect takes it.
+
+        Raises:
+            ConnectRefused: Connect does not accept the configuration, or the name is taken.
+        """
+        # pytest's --showlocals would show the settings, passwords with them.
+        __tracebackhide__ = True
+        lifecycle = self.lifecycle(name)
+        body = {"name": name, "config": dict(settings)}
+        self._requests.send("POST", "/connectors", f"create connector {name!r}", json=body)
+        lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
+
     def update(
         self,
         config: DebeziumConnectorConfig,

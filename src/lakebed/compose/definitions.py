@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from lakebed.config.settings import Settings
 from lakebed.errors import SettingsInvalid, UnknownService
-from lakebed.services import SERVICES
+from lakebed.services import KNOWN_SERVICES, SERVICE_NAMES
 from lakebed.services.container import Container
 from lakebed.services.spark_containers import SPARK_MASTER, SPARK_WORKER
 from lakebed.stack.plan import needed_first
@@ -25,18 +25,26 @@ class Definition:
         title: what it is, in a few words.
         container: what it is in the file.
         other_names: further names it is found by.
+        on_request: whether it is in a file only where it is named.
     """
 
     name: str
     title: str
     container: Container
     other_names: tuple[str, ...] = ()
+    on_request: bool = False
 
 
 DEFINITIONS: tuple[Definition, ...] = (
     *(
-        Definition(service.name, service.title, service.container, service.other_names)
-        for service in SERVICES
+        Definition(
+            service.name,
+            service.title,
+            service.container,
+            service.other_names,
+            on_request=service.name not in SERVICE_NAMES,
+        )
+        for service in KNOWN_SERVICES
         if service.container is not None
     ),
     Definition("spark-master", "Spark standalone master", SPARK_MASTER),
@@ -69,12 +77,12 @@ def definitions_for(names: Iterable[str]) -> list[Definition]:
     """Return the named services and all they need as containers, needed ones first.
 
     Args:
-        names: names as in `lakebed up NAME`; none at all means every service.
+        names: names as in `lakebed up NAME`; none at all means every service but those on request.
 
     Raises:
         UnknownService: for a name that has no definition.
     """
-    asked = [definition_named(name) for name in names] or list(DEFINITIONS)
+    asked = [definition_named(name) for name in names] or [one for one in DEFINITIONS if not one.on_request]
     return needed_first(asked, lambda one: [definition_named(name) for name in one.container.needs])
 
 

@@ -107,19 +107,25 @@ def spark_release() -> str:
 
 
 def sets_here() -> tuple[str, ...]:
-    """Return the names of all sets that can be used here: without Spark's, where its PySpark is not."""
-    try:
-        spark_release()
-    except (StackFailed, SparkUnsupported):
-        return tuple(name for name in SETS if name != OF_SPARK)
-    return SETS
+    """Return the names of the sets that can be used here: on this platform, and Spark's with its PySpark."""
+    return tuple(name for name in SETS if _is_for_here(name))
 
 
-def locked_version(name: str) -> str:
-    """Return the one version of `group:name` that is locked; LakebedError when there is none."""
+def _is_for_here(name: str) -> bool:
+    listed = _LOCK["sets"][name]
+    if name == OF_SPARK:
+        try:
+            return spark_release() in listed
+        except (StackFailed, SparkUnsupported):
+            return False
+    return not isinstance(listed, dict) or platform_name() in listed
+
+
+def locked_version(name: str, set: str | None = None) -> str:
+    """Return the one version of `group:name` that is locked, or that a set has; LakebedError if not one."""
     versions = {
         Artifact.parse(coordinates).version
-        for coordinates in _LOCK["artifacts"]
+        for coordinates in (_LOCK["artifacts"] if set is None else _LOCK["sets"][set])
         if coordinates.startswith(f"{name}:")
     }
     if len(versions) != 1:

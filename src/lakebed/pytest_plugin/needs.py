@@ -21,6 +21,8 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
     "debezium_client": ("connect",),
     "iceberg_catalog": ("iceberg-rest",),
     "postgres_connection": ("postgres",),
+    "mariadb_connection": ("mariadb",),
+    "mariadb_connector": ("mariadb", "connect"),
     "kafka_topic": ("kafka",),
     "delta_table_path": ("s3",),
     "iceberg_namespace": ("iceberg-rest",),
@@ -33,6 +35,7 @@ SERVICES_OF_FIXTURES: dict[str, tuple[str, ...]] = {
 # What a fixture imports when it is made, where that takes long.
 _CLIENTS_OF_FIXTURES = {
     "postgres_connection": "psycopg",
+    "mariadb_connection": "pymysql",
     "kafka_admin_client": "confluent_kafka.admin",
     "debezium_client": "lakebed.clients.debezium",
     "schema_registry_client": "lakebed.clients.registry",

@@ -17,7 +17,7 @@ from lakebed.lifecycle import ServiceState
 from lakebed.provision.cache import cache_folder
 from lakebed.provision.progress import RichProgress
 from lakebed.provision.provide import provide
-from lakebed.services import service_named, services_named
+from lakebed.services import jar_sets, service_named, services_named
 from lakebed.stack.addresses import Addresses
 from lakebed.stack.connection import StackConnection, is_kept, open_stack
 from lakebed.stack.folders import NAME_OF_UP
@@ -126,7 +126,7 @@ class SessionStack:
     def provide_jars(self) -> None:
         """Download what the services begun so far run from, with progress, and begin them again."""
         own = [name for name in self._wanted if name not in self.settings.attach]
-        sets = [jars for name in own if (jars := service_named(name).jar_set(self.settings))]
+        sets = jar_sets(map(service_named, own), self.settings)
         provide(sets, cache=self.cache, mirror=self.settings.maven_mirror, progress=RichProgress())
 
     def need(self, *services: str) -> Addresses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lakebed.errors import UnknownService
@@ -11,6 +12,7 @@ from lakebed.services.definition import Place, ResourceKind, Service
 from lakebed.services.endpoints import BROKERS, WORKERS
 from lakebed.services.iceberg_rest import ICEBERG_REST
 from lakebed.services.kafka import FURTHER_BROKERS, KAFKA
+from lakebed.services.mariadb import MARIADB
 from lakebed.services.postgres import POSTGRES
 from lakebed.services.s3 import S3
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
@@ -23,7 +25,7 @@ SERVICES: tuple[Service, ...] = (POSTGRES, KAFKA, CONNECT, SCHEMA_REGISTRY, S3, 
 
 SERVICE_NAMES: tuple[str, ...] = tuple(service.name for service in SERVICES)
 
-ON_REQUEST: tuple[Service, ...] = (*FURTHER_BROKERS, *FURTHER_WORKERS, SPARK_MASTER, *SPARK_WORKERS)
+ON_REQUEST: tuple[Service, ...] = (*FURTHER_BROKERS, *FURTHER_WORKERS, SPARK_MASTER, *SPARK_WORKERS, MARIADB)
 """Those that are started only where somebody names them, never as a part of all."""
 
 KNOWN_SERVICES: tuple[Service, ...] = (*SERVICES, *ON_REQUEST)
@@ -55,6 +57,27 @@ def service_named(name: str) -> Service:
     )
 
 
+def jar_sets(services: Iterable[Service], settings: Settings) -> list[str]:
+    """Return the sets of locked files that these services run from with these settings.
+
+    Those that Connect runs from because of one of them are among them.
+    """
+    return [
+        found
+        for service in services
+        for found in (service.jar_set(settings), service.connect_jars)
+        if found is not None
+    ]
+
+
+def jar_sets_for(settings: Settings) -> list[str]:
+    """Return the sets of locked files that all services, and Spark, run from here.
+
+    Without those of what is started on request only.
+    """
+    return sorted({OF_SPARK, *jar_sets(SERVICES, settings)} & set(sets_here()))
+
+
 def further_servers(name: str) -> tuple[str, ...]:
     """Return the servers that can do a service's work in its place: the others of its cluster, on request."""
     return tuple(service.name for service in ON_REQUEST if name in service.started_with)
@@ -69,12 +92,6 @@ def services_named(name: str) -> tuple[Service, ...]:
     return tuple(service_named(one) for one in GROUPS.get(name, (name,)))
 
 
-def jar_sets_for(settings: Settings) -> list[str]:
-    """Return the names of the sets of locked files that all services, and Spark, run from here."""
-    found = {service.jar_set(settings) for service in KNOWN_SERVICES}
-    return sorted({OF_SPARK, *(name for name in found if name is not None)} & set(sets_here()))
-
-
 __all__ = [
     "GROUPS",
     "KNOWN_NAMES",
@@ -86,6 +103,7 @@ __all__ = [
     "ResourceKind",
     "Service",
     "further_servers",
+    "jar_sets",
     "jar_sets_for",
     "service_named",
     "services_named",

@@ -119,7 +119,8 @@ CONNECT = replace(
     other_names=("debezium", "kafka-connect"),
     container=Container(
         service="connect",
-        image=f"quay.io/debezium/connect:{locked_version('io.debezium:debezium-connector-postgres')}",
+        image="quay.io/debezium/connect:"
+        + locked_version("io.debezium:debezium-connector-postgres", "connect"),
         port=8083,
         host_port=8083,
         # Names without a prefix are read by the image's start script, which sets the worker's properties of

@@ -132,6 +132,8 @@ class Service:
         jars_for: where a setting chooses the set: returns the one to take instead of `jars`, or None.
         installed: returns the folder of a server that is installed on the machine, where the settings ask for
             that one; raises where there is none that can be used.
+        connect_jars: the set of locked files that Kafka Connect runs from in a stack with this service, where
+            that is another than its own: one with a connector for it.
         package_jars: jars of a Python package that it runs from as well; raises where that is not installed.
         heap_mb: the Java heap, in MB, or None where it is no Java program.
         command: the process, as an argument list; never a shell string.
@@ -168,6 +170,7 @@ class Service:
     jars: str | None = None
     jars_for: Callable[[Settings], str | None] | None = None
     installed: Callable[[Settings], Path | None] = not_installed
+    connect_jars: str | None = None
     package_jars: Callable[[], tuple[Path, ...]] = no_jars
     heap_mb: int | None = None
     environment: Callable[[Place], dict[str, str]] = no_environment

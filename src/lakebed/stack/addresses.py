@@ -13,7 +13,7 @@ from lakebed.config.iceberg import IcebergCatalogConfig
 from lakebed.config.registry import SchemaRegistryConfig
 from lakebed.config.settings import CLUSTER, Settings
 from lakebed.services import postgres, spark, spark_cluster
-from lakebed.services.endpoints import Endpoints
+from lakebed.services.endpoints import LOOPBACK, Endpoints
 from lakebed.services.schema_registry import converter_settings
 
 
@@ -188,6 +188,14 @@ class Addresses(Endpoints):
                 "POSTGRES_USER": server.user,
                 "POSTGRES_PASSWORD": server.told_password,
                 "POSTGRES_DB": server.database if "postgres" in self.attached else postgres.DATABASE,
+            }
+        if "mariadb" in self:
+            variables |= {
+                "MARIADB_HOST": LOOPBACK,
+                "MARIADB_PORT": str(self.ports["mariadb"]["mariadb"]),
+                "MARIADB_USER": postgres.USER,
+                "MARIADB_PASSWORD": postgres.PASSWORD,
+                "MARIADB_DATABASE": postgres.DATABASE,
             }
         if "kafka" in self:
             variables["KAFKA_BOOTSTRAP_SERVERS"] = self.kafka_bootstrap_servers

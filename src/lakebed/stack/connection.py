@@ -21,7 +21,7 @@ from lakebed.provision.cache import cache_folder
 from lakebed.provision.class_data import ensure_base_archive
 from lakebed.provision.progress import Progress
 from lakebed.provision.provide import is_provided, provide
-from lakebed.services import Service, service_named
+from lakebed.services import Service, jar_sets, service_named
 from lakebed.stack.folders import StackFolder, stacks_folder
 from lakebed.stack.ledger import Entry
 from lakebed.stack.leftovers import find_leftovers, sweep
@@ -188,7 +188,7 @@ class StackConnection:
         missing = self._missing(asked)
         cache = cache_folder(settings.cache_folder)
         provide(
-            _jar_sets(missing, settings),
+            jar_sets(missing, settings),
             cache=cache,
             mirror=settings.maven_mirror,
             progress=progress,
@@ -217,7 +217,7 @@ class StackConnection:
         __tracebackhide__ = True  # as in `request`
         asked = _asked(services, settings)
         cache = cache_folder(settings.cache_folder)
-        if is_provided(_jar_sets(self._missing(asked), settings), cache):
+        if is_provided(jar_sets(self._missing(asked), settings), cache):
             self.request("begin", **asked)
 
     def keep(self) -> None:
@@ -340,10 +340,6 @@ class _Asked:
     lease: bool = False
     tests: bool = False
     keep: bool = False
-
-
-def _jar_sets(services: Iterable[Service], settings: Settings) -> list[str]:
-    return [name for service in services if (name := service.jar_set(settings)) is not None]
 
 
 def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:

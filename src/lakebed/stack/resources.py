@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakebed.errors import LakebedError, NotOurs, StackFailed, UnknownKind
-from lakebed.services import SERVICES, Place, ResourceKind, Service, further_servers
+from lakebed.services import KNOWN_SERVICES, Place, ResourceKind, Service, further_servers
 from lakebed.stack.ledger import Entry, Ledger, States
 from lakebed.stack.process import ProcessIdentity, end_process
 
@@ -19,7 +19,7 @@ PROCESS = "process"
 _PATIENCE_SECONDS = 10.0
 
 _BY_KIND: dict[str, tuple[Service, ResourceKind]] = {
-    kind.name: (service, kind) for service in SERVICES for kind in service.resources
+    kind.name: (service, kind) for service in KNOWN_SERVICES for kind in service.resources
 }
 KINDS: tuple[str, ...] = (*_BY_KIND, FOLDER, PROCESS)
 """The kinds of things a client can record: those of the services, a folder in the stack's, and a process."""
@@ -139,7 +139,7 @@ class Resources:
     def note_baselines(self, ledger: Ledger) -> None:
         """Write down what is in every service that lakebed runs, all at once."""
         services = [name for name, place in self._places().items() if not place.is_attached]
-        with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
+        with ThreadPoolExecutor(max_workers=len(KNOWN_SERVICES)) as pool:
             for service, present in zip(services, pool.map(self.present, services), strict=True):
                 ledger.set_baseline(service, present)
 
@@ -151,11 +151,11 @@ class Resources:
         Returns:
             What could not be removed or brought back; also what was there and is gone.
         """
-        order = [service.name for service in SERVICES if service.name in baselines]
+        order = [service.name for service in KNOWN_SERVICES if service.name in baselines]
         first = [name for name in order if name == "connect"]
         lefts = [left for name in first for left in self._returned(name, baselines[name])]
         others = [name for name in order if name not in first]
-        with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
+        with ThreadPoolExecutor(max_workers=len(KNOWN_SERVICES)) as pool:
             for found in pool.map(lambda name: self._returned(name, baselines[name]), others):
                 lefts.extend(found)
         return lefts

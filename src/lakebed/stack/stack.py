@@ -17,6 +17,7 @@ from lakebed.provision.class_data import ClassData, adopt, class_data_for
 from lakebed.provision.java import java_executable
 from lakebed.provision.provide import Provisions, provide
 from lakebed.services import KNOWN_SERVICES, Place, Service, further_servers, service_named
+from lakebed.services.endpoints import WORKERS
 from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
@@ -127,7 +128,17 @@ class Stack:
         return ports
 
     def _refuse_to_grow(self, service: Service) -> None:
-        """Refuse another server for a cluster that is there: the others would not know of it."""
+        """Refuse what servers that are there would not know of: one more of a cluster, Connect's database."""
+        if service.connect_jars is not None and service.name not in self._ports:
+            workers = [name for name in WORKERS if name in self._ports]
+            if workers:
+                raise StackFailed(
+                    f"start {service.name} beside {', '.join(workers)}",
+                    "this stack's Kafka Connect has been started without its connector, and reads its class"
+                    " path only when it starts",
+                    f"`lakebed down`, then `lakebed up` with {service.name} among the services; or the"
+                    " setting stack = own for tests; nothing was started",
+                )
         others = [name for name in service.started_with if name in self._ports]
         if service.name not in self._ports and others:
             raise StackFailed(
@@ -181,8 +192,16 @@ class Stack:
             others = [other for name in names for other in further_servers(name) if self._is_up(other)]
             return [self._starts[name] for name in (*names, *others)]
 
+    def _jars_of(self, service: Service) -> str | None:
+        """Return the set that a service runs from in this stack: with some databases Connect has another."""
+        if service.name in WORKERS:
+            for one in KNOWN_SERVICES:
+                if one.name in self._ports and one.connect_jars is not None:
+                    return one.connect_jars
+        return service.jar_set(self.settings)
+
     def _provide(self, services: Iterable[Service]) -> Provisions:
-        sets = [name for service in services if (name := service.jar_set(self.settings)) is not None]
+        sets = [jars for service in services if (jars := self._jars_of(service)) is not None]
         return provide(sets, cache=self._cache, mirror=self.settings.maven_mirror)
 
     def _prepare_to_run(self, service: Service, provisions: Provisions) -> None:
@@ -230,7 +249,7 @@ class Stack:
         folder.mkdir(mode=0o700 if owner is None else 0o711, exist_ok=True)
         software = service.installed(self.settings)
         class_path: tuple[Path, ...] = ()
-        jars = service.jar_set(self.settings)
+        jars = self._jars_of(service)
         if jars is not None and jars in provisions.folders:
             software = provisions.folder(jars)
             if owner is not None:
