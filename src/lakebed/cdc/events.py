@@ -81,8 +81,27 @@ class Transaction:
         return int(self.id.partition(":")[0])
 
 
+class _InOrder:
+    """What compares in the order of a database's log."""
+
+    def _order(self) -> tuple[str, int, int]:
+        raise NotImplementedError
+
+    def __lt__(self, other: _InOrder) -> bool:
+        return self._order() < other._order()
+
+    def __le__(self, other: _InOrder) -> bool:
+        return self._order() <= other._order()
+
+    def __gt__(self, other: _InOrder) -> bool:
+        return self._order() > other._order()
+
+    def __ge__(self, other: _InOrder) -> bool:
+        return self._order() >= other._order()
+
+
 @dataclass(frozen=True)
-class BinlogPosition:
+class BinlogPosition(_InOrder):
     """Where in the binary log of MariaDB or MySQL a change was made. Positions compare in its order.
 
     Source: Debezium documentation, "Debezium connector for MariaDB", "Change event values".
@@ -101,21 +120,9 @@ class BinlogPosition:
     def _order(self) -> tuple[str, int, int]:
         return self.file, self.pos, self.row
 
-    def __lt__(self, other: BinlogPosition) -> bool:
-        return self._order() < other._order()
-
-    def __le__(self, other: BinlogPosition) -> bool:
-        return self._order() <= other._order()
-
-    def __gt__(self, other: BinlogPosition) -> bool:
-        return self._order() > other._order()
-
-    def __ge__(self, other: BinlogPosition) -> bool:
-        return self._order() >= other._order()
-
 
 @dataclass(frozen=True)
-class SourcePosition:
+class SourcePosition(_InOrder):
     """Where in the database the change was made. Positions compare in the order of the log.
 
     That order is by the last commit before and then by the change itself (Debezium documentation, "Debezium
@@ -165,18 +172,6 @@ class SourcePosition:
         if self.binlog is not None:
             return self.binlog._order()
         return "", self.sequence[0] or 0, self.lsn or 0
-
-    def __lt__(self, other: SourcePosition) -> bool:
-        return self._order() < other._order()
-
-    def __le__(self, other: SourcePosition) -> bool:
-        return self._order() <= other._order()
-
-    def __gt__(self, other: SourcePosition) -> bool:
-        return self._order() > other._order()
-
-    def __ge__(self, other: SourcePosition) -> bool:
-        return self._order() >= other._order()
 
     def __repr__(self) -> str:
         where = ".".join(part for part in (self.db, self.schema, self.table) if part)

@@ -139,10 +139,7 @@ class DebeziumClient:
                 plugin cannot work.
         """
         check_plugin(config, postgres)
-        payload = connector_payload(config, settings or {}, self._translated)
-        lifecycle = self.lifecycle(config.name)
-        self._requests.send("POST", "/connectors", f"create connector {config.name!r}", json=payload)
-        lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
+        self._create(config.name, connector_payload(config, settings or {}, self._translated))
 
     def create_other(self, name: str, settings: Mapping[str, str]) -> None:
         """Create a connector for which the contract has no model, such as that of another database.
@@ -156,9 +153,12 @@ class DebeziumClient:
         """
         # pytest's --showlocals would show the settings, passwords with them.
         __tracebackhide__ = True
+        self._create(name, {"name": name, "config": dict(settings)})
+
+    def _create(self, name: str, payload: Mapping[str, Any]) -> None:
+        __tracebackhide__ = True  # as in `create_other`
         lifecycle = self.lifecycle(name)
-        body = {"name": name, "config": dict(settings)}
-        self._requests.send("POST", "/connectors", f"create connector {name!r}", json=body)
+        self._requests.send("POST", "/connectors", f"create connector {name!r}", json=payload)
         lifecycle.move_to(ConnectorState.CREATING, "POST /connectors")
 
     def update(
