@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakebed.errors import ServiceFailed, StackFailed
+from lakebed.errors import StackFailed
 from lakebed.provision.lock import locked_version
 from lakebed.provision.template import template_folder
 from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
+from lakebed.services.owned import give_to_owner, run_as_owner
 from lakebed.services.postgres_connection import DATABASE, PASSWORD, USER
 
 if TYPE_CHECKING:
@@ -143,25 +142,15 @@ def _statements(place: Place) -> str:
 
 def _make_data(place: Place) -> None:
     """Make the data directory as `mariadb-install-db` does, which is a shell script; with one user."""
-    user, group = place.owner or (None, None)
     settings = {**_NOT_DURABLE, **_COMMON, **_OF_THIS_MACHINE, **_FILES}
-    finished = subprocess.run(
+    run_as_owner(
+        place,
+        "make MariaDB's data directory (mariadbd --bootstrap)",
         [*_server(place, settings), "--bootstrap", "--max-allowed-packet=8M"],
-        input=_statements(place),
-        user=user,
-        group=group,
-        extra_groups=[] if place.owner is not None else None,
-        capture_output=True,
-        text=True,
-        cwd=place.folder,
+        "a library that is missing comes with the system's packages (libcrypt1, libsystemd0 of Debian);"
+        " else run `lakebed doctor`",
+        given=_statements(place),
     )
-    if finished.returncode != 0:
-        raise ServiceFailed(
-            "make MariaDB's data directory (mariadbd --bootstrap)",
-            f"exit code {finished.returncode}\n{finished.stdout}{finished.stderr}".rstrip(),
-            "a library that is missing comes with the system's packages (libcrypt1, libsystemd0 of Debian);"
-            " else run `lakebed doctor`",
-        )
 
 
 def _template_name() -> str:
@@ -169,18 +158,12 @@ def _template_name() -> str:
     return f"mariadb-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
 
 
-def _own(place: Place, *paths: Path) -> None:
-    if place.owner is not None:
-        for path in paths:
-            os.chown(path, *place.owner)
-
-
 def _prepare(place: Place) -> None:
     """Copy the data directory from the template; the first time, make it, and the template from it."""
     data, temporary = _data(place), place.folder / "tmp"
     for folder in (data, temporary):
         folder.mkdir(mode=0o700)
-    _own(place, data, temporary)
+    give_to_owner(place, data, temporary)
 
     def make(folder: Path) -> None:
         _make_data(place)
@@ -197,7 +180,7 @@ def _prepare(place: Place) -> None:
         return
     shutil.copytree(template, data, dirs_exist_ok=True)
     data.chmod(0o700)
-    _own(place, data, *data.rglob("*"))
+    give_to_owner(place, data, *data.rglob("*"))
 
 
 def _command(place: Place) -> list[str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import signal
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from lakebed.errors import ServiceFailed
 from lakebed.provision.ext4 import spread_subfolders
 from lakebed.provision.template import template_folder
 from lakebed.services.container import Container, HealthCheck, variables
 from lakebed.services.definition import LOOPBACK, Place, Service
+from lakebed.services.owned import give_to_owner, run_as_owner
 from lakebed.services.postgres_connection import DATABASE, PASSWORD, USER, administer, connect
 from lakebed.services.postgres_resources import RESOURCES
 from lakebed.services.postgres_version import image, installed_folder, jar_set
@@ -60,23 +58,8 @@ _INITDB = (
 
 
 def _run(place: Place, doing: str, command: list[str]) -> str:
-    user, group = place.owner or (None, None)
-    finished = subprocess.run(
-        command,
-        user=user,
-        group=group,
-        extra_groups=[] if place.owner is not None else None,
-        capture_output=True,
-        text=True,
-        cwd=place.folder,
-    )
-    if finished.returncode != 0:
-        raise ServiceFailed(
-            doing,
-            f"exit code {finished.returncode}\n{finished.stdout}{finished.stderr}".rstrip(),
-            "run `lakebed doctor`; it checks disk, locale and who may read the folders",
-        )
-    return finished.stdout
+    remedy = "run `lakebed doctor`; it checks disk, locale and who may read the folders"
+    return run_as_owner(place, doing, command, remedy)
 
 
 def _make_data(place: Place) -> None:
@@ -85,9 +68,7 @@ def _make_data(place: Place) -> None:
     password_file.write_text(PASSWORD)
     data = _data(place)
     data.mkdir(mode=0o700, exist_ok=True)
-    if place.owner is not None:
-        os.chown(password_file, *place.owner)
-        os.chown(data, *place.owner)
+    give_to_owner(place, password_file, data)
     command = [_program(place, "initdb"), "--pgdata", str(data), "--username", USER]
     command += ["--pwfile", str(password_file), *_INITDB]
     try:
@@ -129,9 +110,7 @@ def _make_or_copy_data(place: Place) -> None:
         return
     shutil.copytree(template, data)
     data.chmod(0o700)
-    if place.owner is not None:
-        for path in (data, *data.rglob("*")):
-            os.chown(path, *place.owner)
+    give_to_owner(place, data, *data.rglob("*"))
 
 
 def _command(place: Place) -> list[str]:
