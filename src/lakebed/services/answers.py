@@ -98,7 +98,11 @@ def answers_ok(where: Where, path: str) -> None:
         httpx.HTTPError: no answer.
         ConnectionError: another status.
     """
-    response = send("GET", where, path)
+    require_ok(send("GET", where, path), path)
+
+
+def require_ok(response: httpx.Response, path: str) -> None:
+    """Raise ConnectionError where the answer to `GET path` is another than 200."""
     if response.status_code != 200:
         raise ConnectionError(f"GET {path} answered {response.status_code}")
 

@@ -16,7 +16,7 @@ from lakebed.config.endpoints import RegistryEndpoint
 from lakebed.config.environment import SchemaRegistryEnvironment, typed_variables
 from lakebed.errors import ServiceFailed
 from lakebed.provision.template import template_folder
-from lakebed.services.answers import found, request, send
+from lakebed.services.answers import found, request, require_ok, send
 from lakebed.services.container import Container, contract_check, variables
 from lakebed.services.definition import LOOPBACK, Place, ResourceKind, Service
 from lakebed.services.endpoints import BROKERS
@@ -199,8 +199,7 @@ def _check(place: Place) -> None:
             f"it cannot open {place.folder / _DATABASE}.mv.db, which nobody else uses: the file is damaged",
             "begin anew with a stack of its own (`lakebed down`); the schemas in that file are lost",
         )
-    if answer.status_code != 200:
-        raise ConnectionError(f"GET /subjects answered {answer.status_code}")
+    require_ok(answer, "/subjects")
 
 
 def _complete(place: Place) -> None:
