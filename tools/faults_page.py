@@ -22,9 +22,9 @@ PAGE = ROOT / "docs" / "faults.md"
 
 INTRODUCTION = """# Faults: what happens when a part fails
 
-Every fault below has been done for real to every service that it applies to, by tests in `tests/faults` and
-`tests/hosts_apart`. Each time numbers were committed before, meanwhile and after it, the last one before it
-right before; afterwards all that was committed had to be there: **nothing that was committed is lost**.
+Faults done for real to each service they apply to, by tests in `tests/faults` and `tests/hosts_apart`; where
+one is not done yet, the page says so. Each time numbers were committed before, meanwhile and after it, the
+last one right before it; afterwards all that was committed had to be there: **nothing committed is lost**.
 
 `make faults` does it on your machine and writes this page. Those of disk, memory and clock need Linux with
 mount namespaces, and some of them root, a cgroup or a C compiler; `make test` leaves out what a machine
