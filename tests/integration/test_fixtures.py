@@ -81,6 +81,17 @@ def test_postgres_connection_is_an_empty_database_in_autocommit_mode(
     assert postgres_connection.execute(tables).fetchone() == (0,)
 
 
+def test_to_ask_for_a_topic_does_not_create_it(
+    kafka_admin_client: AdminClient, lakebed_test_name: str
+) -> None:
+    from confluent_kafka import KafkaError
+
+    answer = kafka_admin_client.list_topics(lakebed_test_name, timeout=15).topics[lakebed_test_name]
+    assert answer.error is not None
+    assert answer.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert topics_with_prefix(kafka_admin_client, lakebed_test_name) == []
+
+
 def test_kafka_topic_is_an_empty_topic_of_one_partition(
     kafka_topic: str, kafka_admin_client: AdminClient, addresses: Addresses
 ) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from lakebed.config.kafka_clients import Kafka, client_settings
+from lakebed.config.kafka_clients import Kafka, admin_settings, client_settings
 from lakebed.errors import PipelineFailed
 
 _SECONDS = 15.0
@@ -36,7 +36,7 @@ def opened_consumer(bootstrap_servers: Kafka) -> Iterator[Consumer]:
 
 def topic_id(bootstrap_servers: Kafka, topic: str) -> str:
     """Return Kafka's id of a topic, which another one of the same name made later does not have."""
-    admin = AdminClient({**client_settings(bootstrap_servers), "log_level": 0})
+    admin = AdminClient({**admin_settings(bootstrap_servers), "log_level": 0})
     try:
         description = admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS)
     except KafkaException as error:
@@ -54,7 +54,7 @@ def end_offsets(bootstrap_servers: Kafka, topics: Sequence[str]) -> dict[str, di
     Raises:
         PipelineFailed: Kafka does not answer.
     """
-    admin = AdminClient({**client_settings(bootstrap_servers), "log_level": 0})
+    admin = AdminClient({**admin_settings(bootstrap_servers), "log_level": 0})
     try:
         known = admin.list_topics(timeout=_SECONDS).topics
         asked = [

@@ -39,9 +39,9 @@ def topic_names(runtime: str | None) -> list[str]:
     from confluent_kafka.admin import AdminClient
 
     from lakebed.cli.running import usable_addresses
-    from lakebed.config.kafka_clients import client_settings
+    from lakebed.config.kafka_clients import admin_settings
     from lakebed.config.settings import load_settings
 
     addresses = usable_addresses(load_settings({"runtime": runtime}), "kafka")
-    admin = AdminClient({**client_settings(addresses.kafka), "log_level": 0})
+    admin = AdminClient({**admin_settings(addresses.kafka), "log_level": 0})
     return sorted(admin.list_topics(timeout=_PATIENCE_SECONDS).topics)

@@ -44,6 +44,17 @@ def client_settings(kafka: Kafka) -> dict[str, str]:
     return Masked(settings)
 
 
+def admin_settings(kafka: Kafka) -> dict[str, str]:
+    """Return the settings for an admin client, with which to ask for a topic does not create it.
+
+    To librdkafka it is a producer: without them it names each topic that it was asked for again every five
+    minutes, and a cluster with `auto.create.topics.enable` makes one anew that was deleted meanwhile.
+    Source: librdkafka documentation, "Configuration properties", `allow.auto.create.topics` and
+    `topic.metadata.refresh.interval.ms`.
+    """
+    return Masked({**client_settings(kafka), "allow.auto.create.topics": "false"})
+
+
 def java_settings(kafka: Kafka, prefix: str = "") -> dict[str, str]:
     """Return the settings with which a Java client reaches a cluster, each name with `prefix` before it.
 

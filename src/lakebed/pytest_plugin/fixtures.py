@@ -78,9 +78,9 @@ def kafka_admin_client(lakebed_stack: SessionStack) -> AdminClient:
     """confluent-kafka's admin client of the stack's Kafka."""
     from confluent_kafka.admin import AdminClient
 
-    from lakebed.config.kafka_clients import client_settings
+    from lakebed.config.kafka_clients import admin_settings
 
-    return AdminClient(dict(client_settings(lakebed_stack.need("kafka").kafka)))
+    return AdminClient(dict(admin_settings(lakebed_stack.need("kafka").kafka)))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lakebed.config.kafka_clients import Kafka, client_settings
+from lakebed.config.kafka_clients import Kafka, admin_settings
 from lakebed.errors import CleanUpIncomplete
 from lakebed.waiting import wait_until
 
@@ -24,7 +24,7 @@ def admin_client(kafka: Kafka) -> AdminClient:
     """Return the one client for a cluster, for any thread: to connect costs more than to ask."""
     from confluent_kafka.admin import AdminClient
 
-    return AdminClient({**client_settings(kafka), "log_level": 0})
+    return AdminClient({**admin_settings(kafka), "log_level": 0})
 
 
 def all_brokers_say(
