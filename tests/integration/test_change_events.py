@@ -421,7 +421,7 @@ POISON = {
     b'{"id": 1}': "no change event.*the fields id",
     b"[1]": "no change event",
     b"\x00\x00\x00\x00\x07abc": "no schema registry was given",
-    b'{"op": "c", "source": {"connector": "mysql"}}': "PostgreSQL connector",
+    b'{"op": "c", "source": {"connector": "oracle"}}': "connectors for postgresql, mariadb.*oracle",
     b'{"op": "c", "source": {"connector": "postgresql"}}': "KeyError 'db'",
     b'{"schema": {}, "payload": {}}': "broken schema",
 }
