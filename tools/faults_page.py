@@ -34,11 +34,11 @@ What flows: rows of PostgreSQL through Debezium into a topic of Kafka (postgres,
 new tables, whose schemas are registered meanwhile (schema-registry); rows of a Delta table, written by
 delta-rs (s3); rows of an Iceberg table, written by PyIceberg (iceberg-rest).
 
-The columns: what `lakebed status` says, and after how long; the error of whoever commits meanwhile; the
-error of whoever waits for what was committed (the barrier with a deadline of 2 s, or a reader of the
-table), and after how long; how long it takes, from the beginning of the repair, until all that was
-committed has arrived. A restart is part of that. A dash: nothing is said, because nothing is wrong with
-that.
+The columns: what `lakebed status` says, and after how long; the error of whoever commits meanwhile, and
+after how long, or how long it took to commit; the error of whoever waits for what was committed (the barrier
+with a deadline of 2 s, or a reader of the table), and after how long; how long it takes, from the beginning
+of the repair, until all that was committed has arrived. A restart is part of that. A dash: nothing is said,
+because nothing is wrong with that.
 """
 
 
@@ -51,18 +51,17 @@ def _seconds(value: float | None) -> str:
 
 
 def _cell(text: str, seconds: float | None = None) -> str:
-    if not text:
-        return "-"
-    quoted = text.replace("|", "\\|").replace("`", "'")
     after = _seconds(seconds)
-    return f"`{quoted}`" + (f", {after}" if after else "")
+    quoted = text.replace("|", "\\|").replace("`", "'")
+    said = f"`{quoted}`" if text else "-"
+    return f"{said}, {after}" if after else said
 
 
 def _row(service: str, seen: dict[str, Any]) -> str:
     cells = [
         service,
         _cell(seen["noticed"], seen["noticed_seconds"]),
-        _cell(seen["refused"]),
+        _cell(seen["refused"], seen["refused_seconds"]),
         _cell(seen["told"], seen["told_seconds"]),
         _seconds(seen["arrived_seconds"]),
         f"{seen['lost']} of {seen['committed']}",

@@ -133,6 +133,8 @@ def test_the_chain_on_servers_of_somebody_else(
     assert others.inventory() == before
 
 
+# Two more runs of the whole chain: `make test-large`.
+@pytest.mark.large
 @pytest.mark.parametrize("services", [("postgres", "kafka"), ("s3", "schema-registry")])
 def test_the_chain_with_some_of_somebody_else_and_some_of_its_own(
     run_tests: Any, others: Others, monkeypatch: pytest.MonkeyPatch, services: tuple[str, ...]

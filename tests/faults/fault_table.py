@@ -6,6 +6,7 @@ it that each has a row there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,11 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
     "memory": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
     "clock": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
 }
+
+
+# Where what was seen is written, a file for each pair, if it is set: see `make faults`.
+FOLDER = "FAULTS_FOLDER"
+WRITES_DOWN = FOLDER in os.environ
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from tests.faults.world_faults import (
 from lakebed.pytest_plugin.crash import Crash
 from lakebed.pytest_plugin.session import SessionStack
 
-# Of a number, on a full disk: it does not fit into what has been written beforehand.
+# Of a number: on a full disk it does not fit into what has been written beforehand, nor into little memory.
 _WEIGHT_BYTES = 300_000
 
 
@@ -51,8 +51,10 @@ def test_nothing_committed_is_lost(
     elif pair.fault is SLOW_DISK:
         _slow_its_disk(pair, flow, lakebed_crash, lakebed_stack, tmp_path)
     elif pair.fault is MEMORY:
-        run = Run(pair, lakebed_stack, flow)
-        seen = run.go_through(out_of_memory(lakebed_crash, lakebed_stack, pair.service), is_noticed=True)
+        run = Run(pair, lakebed_stack, flow, weight_bytes=_WEIGHT_BYTES)
+        fault = out_of_memory(lakebed_crash, lakebed_stack, pair.service)
+        # Who asks nothing of a server does not have it ask for memory.
+        seen = run.go_through(fault, is_noticed=True, commits_until_noticed=True)
         assert seen.told or seen.refused
     else:
         assert pair.fault is CLOCK
@@ -60,8 +62,10 @@ def test_nothing_committed_is_lost(
 
 
 def _fill_its_disk(pair: Pair, flow: Flow, crash: Crash, stack: SessionStack) -> None:
+    run = Run(pair, stack, flow, weight_bytes=_WEIGHT_BYTES)
+    # The S3 store makes no new volume on a disk as small as that, but goes on with one that is there.
+    run.commit()
     with on_file_system(crash, stack.folder, pair.service, mount_small) as data:
-        run = Run(pair, stack, flow, weight_bytes=_WEIGHT_BYTES)
         seen = run.go_through(full(crash, stack, pair.service, data), is_noticed=False)
     assert seen.refused or seen.told
 

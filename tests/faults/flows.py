@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tests.faults.fault_table import WRITES_DOWN
+
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.errors import ConnectorFailed, DeadlinePassed
 from lakebed.services import postgres
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from lakebed.stack.addresses import Addresses
 
 ASK_SECONDS = 2.0
+# Whoever writes down what is told in the end waits for longer than clients of the store and the catalog.
+ANSWER_SECONDS = 90.0 if WRITES_DOWN else 8.0
 ARRIVE_SECONDS = 90.0
 
 
@@ -150,8 +154,11 @@ class Schemas(_ToTopics):
         self._numbers: list[int] = []
 
     def commit(self, number: int) -> None:
+        # A column's name has at most 63 bytes; the schema has it twice, and its type.
+        heavy = "".join(f", c{weight(60)} int" for _ in range(self.weight_bytes // 200))
+        columns = f"id int PRIMARY KEY, n{number} int{heavy}"
         with self._connect() as connection, connection.transaction():
-            connection.execute(f"CREATE TABLE number_{number} (id int PRIMARY KEY, n{number} int)".encode())
+            connection.execute(f"CREATE TABLE number_{number} ({columns})".encode())
             connection.execute(f"INSERT INTO number_{number} VALUES (%s)".encode(), [number])
         self._numbers.append(number)
 
@@ -199,7 +206,7 @@ class Objects:
     """
 
     weight_bytes = 0
-    patience_seconds = 8.0
+    patience_seconds = ANSWER_SECONDS
 
     def __init__(self, options: Mapping[str, str], path: str, endpoint: str) -> None:
         self.options, self.path, self.endpoint = dict(options), path, endpoint
@@ -233,7 +240,7 @@ class Catalogued:
     """
 
     weight_bytes = 0
-    patience_seconds = 8.0
+    patience_seconds = ANSWER_SECONDS
 
     def __init__(self, addresses: Addresses, namespace: str, uri: str) -> None:
         from lakebed.clients.catalog import open_catalog

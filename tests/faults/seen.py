@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.faults.fault_table import Pair
-from tests.faults.flows import ARRIVE_SECONDS, Flow
+from tests.faults.fault_table import FOLDER, Pair
+from tests.faults.flows import ANSWER_SECONDS, ARRIVE_SECONDS, Flow
 
 from lakebed.clients.overview import answered
 from lakebed.errors import DeadlinePassed, LakebedError
@@ -21,10 +21,6 @@ from lakebed.lifecycle import ServiceState
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.waiting import wait_until
 
-# Where what was seen is written, a file for each pair, if it is set: see `make faults`.
-FOLDER = "FAULTS_FOLDER"
-PATIENCE_SECONDS = 8.0
-_COMMIT_SECONDS = 6.0
 _NOTICE_SECONDS = 30.0
 _LETTERS = 240
 _LINES = 2
@@ -44,6 +40,7 @@ class Seen:
         told: the error that somebody gets who waits for what was committed.
         told_seconds: after how long.
         refused: the error that somebody gets who commits meanwhile; "" where that works.
+        refused_seconds: after how long, or how long it took.
         arrived_seconds: from the beginning of the repair until all that was committed has arrived.
         committed: how many numbers, before, meanwhile and after.
         lost: those of them that have not arrived.
@@ -56,6 +53,7 @@ class Seen:
     told: str = ""
     told_seconds: float | None = None
     refused: str = ""
+    refused_seconds: float | None = None
     arrived_seconds: float | None = None
     committed: int = 0
     lost: int = 0
@@ -143,18 +141,35 @@ class Run:
         for _ in range(_TRIES if self._weight_bytes else 1):
             self._next += 1
             number = self._next
-            self.seen.refused, _ = told_by(lambda: self._flow.commit(number), _COMMIT_SECONDS)  # noqa: B023
+            self.seen.refused, self.seen.refused_seconds = told_by(
+                lambda: self._flow.commit(number),  # noqa: B023
+                ANSWER_SECONDS,
+            )
             if self.seen.refused:
                 break
             self._committed.add(number)
         self._flow.weight_bytes = 0
 
-    def go_through(self, fault: AbstractContextManager[None], *, is_noticed: bool | None) -> Seen:
+    def _noticed(self, *, commits: bool) -> str:
+        if noticed := notice(self._stack, self._pair.service):
+            return noticed
+        if commits:
+            self._try_to_commit()
+        return ""
+
+    def go_through(
+        self,
+        fault: AbstractContextManager[None],
+        *,
+        is_noticed: bool | None,
+        commits_until_noticed: bool = False,
+    ) -> Seen:
         """Commit, do the fault, see what is told, undo it, and see what has arrived.
 
         Args:
             fault: is done on entering, and undone on leaving.
             is_noticed: whether the status of the stack must tell of it, or may; None for not to ask it.
+            commits_until_noticed: whether it comes about by what is committed.
         """
         for _ in range(3):
             self.commit()
@@ -167,9 +182,9 @@ class Run:
             began = time.monotonic()
             if is_noticed:
                 self.seen.noticed = wait_until(
-                    lambda: notice(self._stack, self._pair.service),
+                    lambda: self._noticed(commits=commits_until_noticed),
                     f"the stack's status to tell of {self._pair}",
-                    deadline_seconds=_NOTICE_SECONDS,
+                    deadline_seconds=_NOTICE_SECONDS + ANSWER_SECONDS,
                 )
                 self.seen.noticed_seconds = time.monotonic() - began
             self._note("done to it, and noticed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,9 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from tests.faults.fault_table import IN_A_WORLD, pairs, planned
+from tests.faults.fault_table import IN_A_WORLD, WRITES_DOWN, pairs, planned
 from tests.faults.own_world import NAMESPACES, lacks, possible
-from tests.faults.seen import FOLDER
 from tests.hosts_apart.machine import entering
 
 INSIDE = Path(__file__).with_name("faults_in_a_world.py")
@@ -40,5 +38,5 @@ def test_faults_of_disk_memory_and_clock(
         options = ("-p", "no:cacheprovider", "-p", "no:randomly", *plugin, "-rP", "-v")
         command = [sys.executable, "-m", "pytest", *options, str(INSIDE)]
         result = pytester.run(*entering(command, *NAMESPACES), timeout=_SECONDS)
-    expected = (planned if FOLDER in os.environ else pairs)(*possible())
+    expected = (planned if WRITES_DOWN else pairs)(*possible())
     result.assert_outcomes(passed=len(expected))
