@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from tests.faults.fault_table import FULL, HALF_OPEN, NEEDS, REFUSED, WRITES_DOWN, Fault, Pair, pairs, planned
+from tests.faults.fault_table import FULL, HALF_OPEN, LARGE, NEEDS, REFUSED, Fault, Pair, pairs
 from tests.faults.flows import Catalogued, Flow, Objects, Schemas, Stream
 from tests.faults.inflicting import advertised
 from tests.faults.line import Line
@@ -26,11 +26,13 @@ def parametrized(*faults: Fault) -> pytest.MarkDecorator:
     """Parametrize a test with the pairs of these faults, which may be none; their services start early."""
     return pytest.mark.parametrize(
         "pair",
-        [
-            pytest.param(pair, id=str(pair), marks=pytest.mark.lakebed(*NEEDS[pair.service]))
-            for pair in (planned(*faults) if faults else ())
-        ],
+        [pytest.param(pair, id=str(pair), marks=_marks(pair)) for pair in (pairs(*faults) if faults else ())],
     )
+
+
+def _marks(pair: Pair) -> list[pytest.MarkDecorator]:
+    needs = pytest.mark.lakebed(*NEEDS[pair.service])
+    return [needs, pytest.mark.large] if pair.fault in LARGE else [needs]
 
 
 @pytest.fixture
@@ -96,18 +98,9 @@ def _schemas(request: pytest.FixtureRequest, stack: SessionStack, line: Line | N
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, in plain sight, what this machine cannot do; and what only `make faults` tries yet."""
-    left_out = []
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        pair = callspec.params.get("pair") if callspec is not None else None
-        if isinstance(pair, Pair) and not pair.is_done and not WRITES_DOWN:
-            left_out.append(item)
-        elif item.name == WORLD and not possible():
-            warnings.warn(f"{WORLD} is left out; this machine lacks {lacks(FULL)}", stacklevel=1)
-            left_out.append(item)
-        elif item.name == WORLD and not pairs(*possible()) and not WRITES_DOWN:
-            left_out.append(item)
+    """Leave out, in plain sight, what this machine cannot do."""
+    left_out = [item for item in items if item.name == WORLD and not possible()]
     if left_out:
+        warnings.warn(f"{WORLD} is left out; this machine lacks {lacks(FULL)}", stacklevel=1)
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -19,19 +19,6 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "s3": ("s3",),
     "iceberg-rest": ("s3", "iceberg-rest"),
 }
-# By fault, to which services it has not been seen to be done yet.
-NOT_YET: Mapping[str, tuple[str, ...]] = {
-    "paused": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
-    "refused": ("postgres", "kafka", "connect"),
-    "half-open": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
-    "damaged": ("postgres", "kafka", "schema-registry", "s3", "iceberg-rest"),
-    "full": ("postgres", "kafka", "schema-registry", "s3", "iceberg-rest"),
-    "slow-disk": ("postgres", "kafka", "schema-registry", "s3", "iceberg-rest"),
-    "memory": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
-    "clock": ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest"),
-}
-
-
 # Where what was seen is written, a file for each pair, if it is set: see `make faults`.
 FOLDER = "FAULTS_FOLDER"
 WRITES_DOWN = FOLDER in os.environ
@@ -56,11 +43,6 @@ class Fault:
     not_for: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     lasts_seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def not_yet(self) -> tuple[str, ...]:
-        """The services to which it has not been seen to be done yet: only `make faults` tries."""
-        return NOT_YET.get(self.name, ())
 
 
 _KEEPS_NOTHING = "keeps nothing on disk: its connectors and offsets are in Kafka"
@@ -141,6 +123,8 @@ CUT = Fault(
 FAULTS = (KILLED, PAUSED, REFUSED, HALF_OPEN, DAMAGED, FULL, SLOW_DISK, MEMORY, CLOCK, CUT)
 # These need namespaces, cgroups or a compiler: done in a world of their own, where the machine can make one.
 IN_A_WORLD = (FULL, SLOW_DISK, MEMORY, CLOCK)
+# These take minutes altogether: `make test-large`.
+LARGE = (HALF_OPEN, DAMAGED, *IN_A_WORLD)
 
 
 @dataclass(frozen=True)
@@ -154,26 +138,16 @@ class Pair:
         return f"{self.fault.name}-{self.service}"
 
     @property
-    def is_done(self) -> bool:
-        """Whether it has been seen to be done."""
-        return self.service not in self.fault.not_yet
-
-    @property
     def lasts_seconds(self) -> float:
         """How long the fault lasts at least."""
         return self.fault.lasts_seconds.get(self.service, 0.0)
 
 
-def planned(*faults: Fault) -> list[Pair]:
-    """Return the pairs of faults (of all, if none is named) and services that a test here is to do."""
+def pairs(*faults: Fault) -> list[Pair]:
+    """Return the pairs of faults (of all, if none is named) and services that a test here does."""
     return [
         Pair(fault, service)
         for fault in faults or FAULTS
         for service in SERVICES
         if service not in fault.not_for and service not in fault.elsewhere
     ]
-
-
-def pairs(*faults: Fault) -> list[Pair]:
-    """Return those of the planned pairs that have been seen to be done."""
-    return [pair for pair in planned(*faults) if pair.is_done]
