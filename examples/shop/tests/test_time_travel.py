@@ -54,27 +54,20 @@ def test_an_older_snapshot_of_the_iceberg_table_is_as_it_was(
     assert_same_rows(table_rows.postgres("products"), table_rows.iceberg(identifier))
 
 
-def test_the_feed_tells_each_kind_of_change_and_the_row_before_and_after(
+def test_the_feed_tells_each_kind_of_change_once_and_the_row_before_and_after(
     stocked_shop: Shop, lake: CdcPipeline, change_feed: ChangeFeeds, delta_table_path: str
 ) -> None:
-    stocked_shop.change_price("tea", "5.00")
+    # Several changes of one row in one batch are one change of the table.
+    for price in ("4.60", "4.70", "5.00"):
+        stocked_shop.change_price("tea", price)
     stocked_shop.connection.execute("DELETE FROM products WHERE sku = 'mug'")
     stocked_shop.add_product("pot", "20.00")
     lake.run_available()
     feed = change_feed(delta_table_path, from_version=AFTER_THE_SNAPSHOT + 1).table().to_pylist()
+    assert len(feed) == 4
     assert {(row["_change_type"], row["sku"], row["price"]) for row in feed} == {
         ("update_preimage", "tea", Decimal("4.50")),
         ("update_postimage", "tea", Decimal("5.00")),
         ("delete", "mug", Decimal("9.00")),
         ("insert", "pot", Decimal("20.00")),
     }
-
-
-def test_several_changes_of_one_row_in_one_batch_are_one_change_of_the_table(
-    stocked_shop: Shop, lake: CdcPipeline, change_feed: ChangeFeeds, delta_table_path: str
-) -> None:
-    for price in ("4.60", "4.70", "4.80"):
-        stocked_shop.change_price("tea", price)
-    lake.run_available()
-    feed = change_feed(delta_table_path, from_version=AFTER_THE_SNAPSHOT + 1).table().to_pylist()
-    assert [row["price"] for row in feed if row["_change_type"] == "update_postimage"] == [Decimal("4.80")]

@@ -9,9 +9,11 @@ from lakebed.pytest_plugin.events import ChangeEvents
 from shop import Shop
 
 VALUES = {
-    "numbers": {
+    "money and other exact numbers": {
         "numeric(10, 2)": "12345678.90",
         "numeric(38, 10)": "-0.0000000001",
+    },
+    "numbers": {
         "smallint": "-32768",
         "bigint": "9223372036854775807",
         "double precision": "0.1",
@@ -24,9 +26,11 @@ VALUES = {
         "uuid": "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'",
         "order_status": "'shipped'",
     },
-    "times": {
+    "dates and times of day": {
         "date": "'2024-02-29'",
         "time": "'23:59:59.999999'",
+    },
+    "moments": {
         "timestamp": "'1999-12-31 23:59:59.123456'",
         "timestamptz": "'2024-03-31 02:30:00+02'",
     },
