@@ -7,6 +7,7 @@ properties".
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -103,10 +104,12 @@ class MariaDBConnector:
             DeadlinePassed: with the offsets that it has committed.
         """
         end = self._end_of_log()
+        deadline = time.monotonic() + deadline_seconds
         committed: list[dict[str, Any]] = []
 
         def is_there() -> bool:
-            self.client.wait_for_state(self.name, ConnectorState.RUNNING, deadline_seconds=deadline_seconds)
+            left = max(0.0, deadline - time.monotonic())
+            self.client.wait_for_state(self.name, ConnectorState.RUNNING, deadline_seconds=left)
             with self.connection.cursor() as cursor:
                 cursor.execute(f"REPLACE INTO {quoted(self.database)}.{_PULSE} VALUES (1, RAND())")
             committed[:] = [one["offset"] for one in self.client.offsets(self.name)]
