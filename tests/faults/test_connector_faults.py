@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from psycopg import sql
+from tests.faults.inflicting import paused
 
 from lakebed.clients.connector import Connector
 from lakebed.clients.connector_waiting import sender_of
@@ -22,6 +23,7 @@ from lakebed.config.registry import CompatibilityMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed
 from lakebed.lifecycle import ConnectorState
 from lakebed.pytest_plugin.connectors import DebeziumConnectors
+from lakebed.pytest_plugin.crash import Crash
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.stack.addresses import Addresses
 
@@ -52,6 +54,25 @@ def ids(events: list[dict[str, Any]]) -> list[int]:
 
 
 # -- the database -----------------------------------------------------------------------------------------
+
+
+def test_a_database_that_hangs_does_not_hold_up_who_waits_for_the_stream(
+    orders: psycopg.Connection[Any],
+    debezium_connector: Connector,
+    lakebed_stack: SessionStack,
+    # Alone: no other test's database hangs.
+    lakebed_crash: Crash,
+) -> None:
+    slot = debezium_connector.config.slot_name
+    wait = debezium_connector.client.wait_until_streaming
+    with paused(lakebed_stack, "postgres"), pytest.raises(DeadlinePassed) as error:
+        wait(debezium_connector.name, slot, orders, deadline_seconds=1)
+    assert f"waited 1 s for connector {debezium_connector.name!r} to stream from slot {slot!r}" in str(
+        error.value
+    )
+    assert "does not answer" in str(error.value)
+    assert "is paused (SIGSTOP)" in str(error.value)
+    wait(debezium_connector.name, slot, orders)
 
 
 def test_a_password_that_was_changed(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lakebed.clients.diagnosis import diagnose, stopped_servers
 from lakebed.clients.models import ConnectorStatus
@@ -131,56 +131,11 @@ def why_lost(postgres: psycopg.Connection[Any], slot_name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def wait_until_streaming(
-    client: DebeziumClient,
-    name: str,
-    slot_name: str,
-    postgres: psycopg.Connection[Any],
-    deadline_seconds: float,
-    old_sender: int | None = None,
-) -> None:
-    """See `DebeziumClient.wait_until_streaming`."""
-
-    @cache
-    def is_initial_only() -> bool:
-        return client.config(name).get("snapshot.mode") == SnapshotMode.INITIAL_ONLY.value
-
-    def streaming() -> bool:
-        # Debezium goes on trying for half an hour, and Connect says nothing meanwhile.
-        if (reason := why_lost(postgres, slot_name)) is not None:
-            raise ConnectorFailed(
-                f"stream with connector {name!r} from slot {slot_name!r}",
-                f"PostgreSQL has given up the slot ({reason}): the changes behind it are gone",
-                "stop the connector, `drop_slot`, `reset_offsets`, resume it: it begins anew with a snapshot",
-            )
-        status = client.status(name)
-        state = client.lifecycle(name).state
-        if state is ConnectorState.FAILED:
-            raise connector_failed(status, client)
-        if state is not ConnectorState.RUNNING:
-            return False
-        if sender_of(postgres, slot_name) not in (None, old_sender):
-            return True
-        if is_initial_only():
-            raise never_streams(name)
-        return False
-
-    wait_until(
-        streaming,
-        f"connector {name!r} to stream from slot {slot_name!r}",
-        deadline_seconds=deadline_seconds,
-        longest_pause_seconds=0.05,
-        ignore=(ConnectRefused,),
-        explain=lambda: diagnose(client, name, postgres, slot_name),
-        remedy="`lakebed logs connect` shows what the task says",
-    )
-
-
 class _Questions:
     """Questions to a database, asked in a thread that may be left behind with one that is never answered.
 
     A client of PostgreSQL waits for its server as long as that is there: one that is paused, or cut off,
-    would hold up a barrier for good, whatever its deadline.
+    would hold up who waits for good, whatever the deadline.
     """
 
     def __init__(self, postgres: psycopg.Connection[Any]) -> None:
@@ -201,6 +156,125 @@ class _Questions:
         return until is not None and time.monotonic() > until
 
 
+def _in_time(
+    client: DebeziumClient,
+    name: str,
+    postgres: psycopg.Connection[Any],
+    what: str,
+    deadline_seconds: float,
+    work: Callable[[_Questions], T],
+) -> T:
+    """Return what `work` returns, which keeps the deadline itself while the database answers.
+
+    Args:
+        client: of the worker.
+        name: of the connector, for the diagnosis.
+        postgres: what `work` asks.
+        what: is waited for.
+        deadline_seconds: of `work`.
+        work: is called in a thread of its own.
+
+    Raises:
+        DeadlinePassed: the database does not answer.
+        BaseException: whatever `work` raises.
+    """
+    questions = _Questions(postgres)
+    answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put((work(questions), None))
+        except BaseException as error:  # raised where it is waited for
+            answers.put((None, error))
+
+    threading.Thread(target=answer, name="lakebed-waits", daemon=True).start()
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        try:
+            found, error = answers.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            if time.monotonic() > deadline and questions.is_overdue():
+                raise DeadlinePassed(
+                    f"waited {deadline_seconds:g} s for {what}",
+                    f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
+                    "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
+                ) from None
+            continue
+        if error is not None:
+            raise error
+        return cast("T", found)
+
+
+def wait_until_streaming(
+    client: DebeziumClient,
+    name: str,
+    slot_name: str,
+    postgres: psycopg.Connection[Any],
+    deadline_seconds: float,
+    old_sender: int | None = None,
+) -> None:
+    """See `DebeziumClient.wait_until_streaming`."""
+    _in_time(
+        client,
+        name,
+        postgres,
+        _stream_of(name, slot_name),
+        deadline_seconds,
+        lambda questions: _streaming(client, name, slot_name, questions, deadline_seconds, old_sender),
+    )
+
+
+def _stream_of(name: str, slot_name: str) -> str:
+    return f"connector {name!r} to stream from slot {slot_name!r}"
+
+
+def _streaming(
+    client: DebeziumClient,
+    name: str,
+    slot_name: str,
+    questions: _Questions,
+    deadline_seconds: float,
+    old_sender: int | None,
+) -> None:
+    @cache
+    def is_initial_only() -> bool:
+        return client.config(name).get("snapshot.mode") == SnapshotMode.INITIAL_ONLY.value
+
+    def streaming() -> bool:
+        # Debezium goes on trying for half an hour, and Connect says nothing meanwhile.
+        reason = questions.ask(lambda postgres: why_lost(postgres, slot_name), _ANSWER_SECONDS)
+        if reason is not None:
+            raise ConnectorFailed(
+                f"stream with connector {name!r} from slot {slot_name!r}",
+                f"PostgreSQL has given up the slot ({reason}): the changes behind it are gone",
+                "stop the connector, `drop_slot`, `reset_offsets`, resume it: it begins anew with a snapshot",
+            )
+        status = client.status(name)
+        state = client.lifecycle(name).state
+        if state is ConnectorState.FAILED:
+            raise connector_failed(status, client)
+        if state is not ConnectorState.RUNNING:
+            return False
+        sender = questions.ask(lambda postgres: sender_of(postgres, slot_name), _ANSWER_SECONDS)
+        if sender not in (None, old_sender):
+            return True
+        if is_initial_only():
+            raise never_streams(name)
+        return False
+
+    wait_until(
+        streaming,
+        _stream_of(name, slot_name),
+        deadline_seconds=deadline_seconds,
+        longest_pause_seconds=0.05,
+        ignore=(ConnectRefused,),
+        explain=lambda: questions.ask(
+            lambda postgres: diagnose(client, name, postgres, slot_name), _DIAGNOSIS_SECONDS
+        ),
+        remedy="`lakebed logs connect` shows what the task says",
+    )
+
+
 def wait_until_acknowledged(
     client: DebeziumClient,
     name: str,
@@ -209,32 +283,14 @@ def wait_until_acknowledged(
     deadline_seconds: float,
 ) -> str:
     """See `Connector.wait_until_acknowledged`."""
-    questions = _Questions(postgres)
-    answers: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            answers.put(_acknowledged(client, name, slot_name, questions, deadline_seconds))
-        except BaseException as error:  # raised where it is waited for
-            answers.put(error)
-
-    threading.Thread(target=work, name="lakebed-barrier", daemon=True).start()
-    deadline = time.monotonic() + deadline_seconds
-    while True:
-        try:
-            found = answers.get(timeout=_LOOK_SECONDS)
-        except queue.Empty:
-            if time.monotonic() > deadline and questions.is_overdue():
-                raise DeadlinePassed(
-                    f"waited {deadline_seconds:g} s for Kafka to acknowledge what was committed"
-                    f" (slot {slot_name!r})",
-                    f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
-                    "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
-                ) from None
-            continue
-        if isinstance(found, BaseException):
-            raise found
-        return found
+    return _in_time(
+        client,
+        name,
+        postgres,
+        f"Kafka to acknowledge what was committed (slot {slot_name!r})",
+        deadline_seconds,
+        lambda questions: _acknowledged(client, name, slot_name, questions, deadline_seconds),
+    )
 
 
 def _acknowledged(
