@@ -159,7 +159,8 @@ def artifacts_of(sets: Iterable[str]) -> list[Artifact]:
                 raise LakebedError(
                     f"find the files of {name} for {platform_name()}",
                     f"they exist for {', '.join(sorted(listed))}",
-                    f"run {name} elsewhere and give its address to lakebed: it is then attached, not started",
+                    "use one of these; each of the six services may also run elsewhere: give its address as"
+                    " `attach`, and it is used, not started",
                 )
             listed = listed[platform_name()]
         wanted.update(listed)
