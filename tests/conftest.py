@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -37,6 +38,10 @@ if "PYTHONPATH" in os.environ:
     os.environ["PYTHONPATH"] = os.pathsep.join(
         map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
     )
+
+# A shell that starts tests in the background has them ignore Ctrl-C, and with them whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WITHOUT = ("cacheprovider", "randomly", "asyncio", "cov", "rerunfailures", "timeout")
 """Plugins that a run inside a test is without, unless it names them with `-p`: its tests run once, in the
