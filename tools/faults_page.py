@@ -26,9 +26,9 @@ Faults done for real to each service they apply to, by tests in `tests/faults` a
 time numbers were committed before, meanwhile and after it, the last one right before it; afterwards all that
 was committed had to be there: **nothing committed is lost**.
 
-`make faults` does it on your machine and writes this page; `make test` kills, pauses and refuses, and
-`make test-large` does the rest. Faults of disk, memory and clock need Linux with mount namespaces, and some
-of them root, a cgroup or a C compiler: what a machine cannot do is left out, and that is said.
+`make faults` does it on your machine and writes this page; `make test` kills, and `make test-large` does the
+rest. Faults of disk, memory and clock need Linux with mount namespaces, and some of them root, a cgroup or a
+C compiler: what a machine cannot do is left out, and that is said.
 
 What flows: rows of PostgreSQL through Debezium into a topic of Kafka (postgres, kafka, connect); rows of
 new tables, whose schemas are registered meanwhile (schema-registry); rows of a Delta table, written by

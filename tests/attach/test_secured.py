@@ -510,6 +510,8 @@ def test_a_connect_of_lakebeds_own_with_a_certificate(
     )
 
 
+# One more run of the whole chain: `make test-large`.
+@pytest.mark.large
 def test_the_chain_with_tls_users_tokens_and_keys(
     run_tests: Any,
     monkeypatch: pytest.MonkeyPatch,

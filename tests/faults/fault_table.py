@@ -124,7 +124,7 @@ FAULTS = (KILLED, PAUSED, REFUSED, HALF_OPEN, DAMAGED, FULL, SLOW_DISK, MEMORY, 
 # These need namespaces, cgroups or a compiler: done in a world of their own, where the machine can make one.
 IN_A_WORLD = (FULL, SLOW_DISK, MEMORY, CLOCK)
 # These take minutes altogether: `make test-large`.
-LARGE = (HALF_OPEN, DAMAGED, *IN_A_WORLD)
+LARGE = (PAUSED, REFUSED, HALF_OPEN, DAMAGED, *IN_A_WORLD)
 
 
 @dataclass(frozen=True)
