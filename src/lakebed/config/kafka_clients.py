@@ -45,14 +45,16 @@ def client_settings(kafka: Kafka) -> dict[str, str]:
 
 
 def admin_settings(kafka: Kafka) -> dict[str, str]:
-    """Return the settings for an admin client, with which to ask for a topic does not create it.
+    """Return the settings for an admin client: to ask for a topic does not create it, and it is soon back.
 
     To librdkafka it is a producer: without them it names each topic that it was asked for again every five
-    minutes, and a cluster with `auto.create.topics.enable` makes one anew that was deleted meanwhile.
-    Source: librdkafka documentation, "Configuration properties", `allow.auto.create.topics` and
-    `topic.metadata.refresh.interval.ms`.
+    minutes, and a cluster with `auto.create.topics.enable` makes one anew that was deleted meanwhile. And up
+    to ten seconds would pass before it tries again to reach a Kafka that was killed and is back.
+    Source: librdkafka documentation, "Configuration properties", `allow.auto.create.topics`,
+    `topic.metadata.refresh.interval.ms` and `reconnect.backoff.max.ms`.
     """
-    return Masked({**client_settings(kafka), "allow.auto.create.topics": "false"})
+    ours = {"allow.auto.create.topics": "false", "reconnect.backoff.max.ms": "1000"}
+    return Masked({**client_settings(kafka), **ours})
 
 
 def java_settings(kafka: Kafka, prefix: str = "") -> dict[str, str]:
