@@ -113,7 +113,8 @@ def passes(interpreter: Interpreter) -> bool:
     installed = subprocess.run(["make", *choice, f"{environment}/installed"], cwd=ROOT, env=variables)
     if installed.returncode != 0:
         return False
-    command = [str(environment / "bin" / "python"), "-m", "pytest", "-q", *interpreter.left_out, *TESTS]
+    pytest = [str(environment / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"]
+    command = [*pytest, *interpreter.left_out, *TESTS]
     return subprocess.run(command, cwd=ROOT, env=variables).returncode == 0
 
 
