@@ -27,6 +27,8 @@ _COMMON_FLAGS = (
     "-Dspark.port.maxRetries=0",
     # The web page is for reading.
     "-Dspark.ui.killEnabled=false",
+    # Another way to hand in applications, which Spark 4 has open unless told otherwise, always on port 6066.
+    "-Dspark.master.rest.enabled=false",
 )
 _RECOVERY_FLAGS = (
     "-Dspark.deploy.recoveryMode=FILESYSTEM",
