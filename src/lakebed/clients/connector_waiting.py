@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakebed.clients.diagnosis import diagnose, stopped_servers
+from lakebed.clients.in_thread import begin
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NeverStreams
@@ -179,30 +179,16 @@ def _in_time(
         BaseException: whatever `work` raises.
     """
     questions = _Questions(postgres)
-    answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def answer() -> None:
-        try:
-            answers.put((work(questions), None))
-        except BaseException as error:  # raised where it is waited for
-            answers.put((None, error))
-
-    threading.Thread(target=answer, name="lakebed-waits", daemon=True).start()
+    answer = begin(lambda: work(questions), "lakebed-waits")
     deadline = time.monotonic() + deadline_seconds
-    while True:
-        try:
-            found, error = answers.get(timeout=_LOOK_SECONDS)
-        except queue.Empty:
-            if time.monotonic() > deadline and questions.is_overdue():
-                raise DeadlinePassed(
-                    f"waited {deadline_seconds:g} s for {what}",
-                    f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
-                    "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
-                ) from None
-            continue
-        if error is not None:
-            raise error
-        return cast("T", found)
+    while answer in wait([answer], _LOOK_SECONDS).not_done:
+        if time.monotonic() > deadline and questions.is_overdue():
+            raise DeadlinePassed(
+                f"waited {deadline_seconds:g} s for {what}",
+                f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
+                "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
+            )
+    return answer.result()
 
 
 def wait_until_streaming(

@@ -6,12 +6,12 @@ documentation, "pg_replication_slots".
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakebed.clients.connect_requests import ConnectRequests
+from lakebed.clients.in_thread import begin
 from lakebed.clients.models import ConnectorStatus
 from lakebed.config.endpoints import ConnectEndpoint, PostgresEndpoint
 from lakebed.errors import DeadlinePassed
@@ -84,20 +84,7 @@ def answered(ask: Callable[[], T], what: str, *, within_seconds: float = ANSWER_
         DeadlinePassed: it has not answered by then.
         Exception: whatever `ask` raises.
     """
-    answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            answers.put(ask())
-        except Exception as error:  # raised where it was asked
-            answers.put(error)
-
-    # A daemon: one that hangs for good does not keep the command from ending.
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        found = answers.get(timeout=within_seconds)
-    except queue.Empty:
-        raise DeadlinePassed(f"ask {what}", f"no answer within {within_seconds:g} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    answer = begin(ask)
+    if answer in wait([answer], within_seconds).not_done:
+        raise DeadlinePassed(f"ask {what}", f"no answer within {within_seconds:g} s")
+    return answer.result()
