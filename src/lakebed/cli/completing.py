@@ -36,12 +36,9 @@ class TopicName(TextType):
 
 def topic_names(runtime: str | None) -> list[str]:
     """Return the names of all topics of the Kafka that `lakebed tail` would read."""
-    from confluent_kafka.admin import AdminClient
-
     from lakebed.cli.running import usable_addresses
-    from lakebed.config.kafka_clients import admin_settings
     from lakebed.config.settings import load_settings
+    from lakebed.services.topics import admin_client
 
     addresses = usable_addresses(load_settings({"runtime": runtime}), "kafka")
-    admin = AdminClient({**admin_settings(addresses.kafka), "log_level": 0})
-    return sorted(admin.list_topics(timeout=_PATIENCE_SECONDS).topics)
+    return sorted(admin_client(addresses.kafka).list_topics(timeout=_PATIENCE_SECONDS).topics)
