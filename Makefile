@@ -22,7 +22,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not alone and not large" -n $(WORKERS) --dist loadgroup
 	cd examples/shop && ../../$(BIN)/python -m pytest
 
-# Clusters, hosts apart, every PostgreSQL, other plugins of pytest, MariaDB.
+# Clusters, hosts apart, the table of faults, every PostgreSQL, other plugins of pytest, MariaDB.
 test-large: $(VENV)/installed
 	$(BIN)/python -m pytest -m large
 	$(BIN)/python -m pytest tests/mariadb
