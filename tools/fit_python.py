@@ -38,15 +38,14 @@ PYTHONS = {
     "3.12": ("3.12.1-1.5.10", "a135fcf4dc01adebf7ea439252276fc3196db80f7e0dd3da0b61f1ec489b68bd", 26004965),
     "3.13": ("3.13.5-1.5.12", "50ad91aa0baa57f0235bb666b87d8bf2a44e215d28c250de1030502906af143b", 25724411),
 }
-# That of 3.10 is built without lzma and sqlite3: another Python must have unpacked PostgreSQL before, and
+# Those of 3.10 and 3.11 are built without lzma: another Python must have unpacked PostgreSQL before, and
 # fastavro cannot be imported.
-LEFT_OUT = {
-    "3.10.8-1.5.8": (
-        "--ignore=tests/unit/test_event_schemas.py",
-        "--deselect=tests/unit/test_messages.py::test_what_cannot_be_decoded_is_shown_as_bytes_with_the_reason",
-        "--deselect=tests/unit/test_messages.py::test_a_registry_that_does_not_answer_is_a_reason",
-    )
-}
+_WITHOUT_LZMA = (
+    "--ignore=tests/unit/test_event_schemas.py",
+    "--deselect=tests/unit/test_messages.py::test_what_cannot_be_decoded_is_shown_as_bytes_with_the_reason",
+    "--deselect=tests/unit/test_messages.py::test_a_registry_that_does_not_answer_is_a_reason",
+)
+LEFT_OUT = {"3.10.8-1.5.8": _WITHOUT_LZMA, "3.11.3-1.5.9": _WITHOUT_LZMA}
 TESTS = ("tests/unit", "tests/fit/test_postgres_versions.py::test_a_version_that_lakebed_downloads[18]")
 
 
