@@ -2,11 +2,16 @@
 
 Prints for each round its seed, what failed, what was left behind, and how long it took. Exit code 1 if any
 round was not clean. To repeat a round: `python tools/soak.py --rounds 1 --seed SEED`.
+
+Each round is written to `build/soak.jsonl` when it has ended. Where ten rounds take longer than one has the
+machine, `python tools/soak.py --resume` goes on: earlier rounds of the same commit and tests count.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import secrets
 import signal
@@ -14,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,6 +33,8 @@ from rich.table import Table
 TEMPORARY = Path("/tmp")
 # What SeaweedFS makes there whatever TMPDIR says.
 PREFIX = "seaweedfs-"
+ROOT = Path(__file__).parent.parent
+RECORD = ROOT / "build" / "soak.jsonl"
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -44,6 +53,47 @@ class Round:
     def is_clean(self) -> bool:
         """Whether something ran, and nothing failed or stayed."""
         return bool(self.tests) and not self.failed and not self.left
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What is run in each round, and of which sources.
+
+    Attributes:
+        commit: the sources, or None where some differ from their commit: no other run has the same.
+        paths: files and folders with the tests.
+        workers: how many tests run at the same time.
+    """
+
+    commit: str | None
+    paths: tuple[str, ...]
+    workers: int
+
+    def note(self, result: Round) -> None:
+        """Write down a round that has ended."""
+        RECORD.parent.mkdir(exist_ok=True)
+        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        line = {"at": at, **dataclasses.asdict(self), **dataclasses.asdict(result)}
+        with RECORD.open("a", encoding="utf-8") as record:
+            record.write(json.dumps(line) + "\n")
+
+    def noted(self) -> Iterator[Round]:
+        """Read the rounds that earlier runs have written down of the same."""
+        names = [field.name for field in dataclasses.fields(Round)]
+        same = json.loads(json.dumps(dataclasses.asdict(self)))
+        for line in RECORD.read_text(encoding="utf-8").splitlines() if RECORD.exists() else ():
+            values = json.loads(line)
+            if self.commit is not None and same.items() <= values.items():
+                yield Round(**{name: values[name] for name in names})
+
+
+def commit_of_sources() -> str | None:
+    """Return the commit that the sources are from, or None where they differ from it."""
+    status = ["git", "status", "--porcelain"]
+    if subprocess.run(status, cwd=ROOT, check=True, capture_output=True).stdout:
+        return None
+    head = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(head, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def temporary_files() -> set[Path]:
@@ -129,19 +179,25 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", type=int, help="Of the first round; those after it count up. Otherwise random.")
-def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None) -> None:
+@click.option("--resume", is_flag=True, help="Count the rounds that were run of the same commit and tests.")
+def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None, resume: bool) -> None:
     """Run the tests in PATHS (tests/integration) so many times."""
     # A shell that starts it in the background has it ignore Ctrl-C, and with it the tests of Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    first = secrets.randbelow(2**31) if seed is None else seed
-    results = []
-    for number in range(rounds):
-        result = run(paths or ("tests/integration",), workers, first + number)
-        results.append(result)
-        outcome = "clean" if result.is_clean else f"{len(result.failed)} failed, {len(result.left)} left"
-        console.print(
-            f"round {number + 1} of {rounds}: {outcome}, {result.tests} tests, {result.seconds:.0f} s"
+    soak = Soak(commit_of_sources(), paths or ("tests/integration",), workers)
+    if resume and soak.commit is None:
+        raise click.UsageError(
+            "--resume: sources differ from their commit, so no earlier round was of the same"
         )
+    results = list(soak.noted())[:rounds] if resume else []
+    for result in results:
+        console.print(f"before, with seed {result.seed}: {outcome(result)}")
+    first = secrets.randbelow(2**31) if seed is None else seed
+    for number in range(len(results), rounds):
+        result = run(soak.paths, workers, first + number)
+        results.append(result)
+        soak.note(result)
+        console.print(f"round {number + 1} of {rounds}: {outcome(result)}")
     table = Table(title=f"{rounds} rounds, {workers} workers, random order", title_justify="left")
     for column in ("seed", "tests", "failed", "left behind", "seconds"):
         table.add_column(column, justify="right" if column in ("seed", "tests", "seconds") else "left")
@@ -150,6 +206,12 @@ def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None) ->
         table.add_row(str(result.seed), str(result.tests), failed, left, f"{result.seconds:.0f}")
     console.print(table)
     sys.exit(0 if all(result.is_clean for result in results) else 1)
+
+
+def outcome(result: Round) -> str:
+    """Return in a line how a round has ended."""
+    how = "clean" if result.is_clean else f"{len(result.failed)} failed, {len(result.left)} left"
+    return f"{how}, {result.tests} tests, {result.seconds:.0f} s"
 
 
 if __name__ == "__main__":
