@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -83,8 +84,9 @@ def abandoned(settings: Settings) -> Iterator[tuple[StackFolder, ProcessIdentity
     connection = open_stack(settings, NAME_OF_UP, client="tests", keep=True)
     connection.start(["postgres"], settings)
     (server,) = connection.status()["services"]
-    os.kill(connection.status()["pid"], signal.SIGKILL)
-    wait_until(lambda: find_stack(settings, NAME_OF_UP, "tests") is None, "its end", deadline_seconds=10)
+    supervisor = ProcessIdentity.of(connection.status()["pid"])
+    os.kill(supervisor.pid, signal.SIGKILL)
+    wait_until(lambda: supervisor.process() is None, "its end", deadline_seconds=10)
     yield connection.folder, ProcessIdentity.of(server["pid"])
     end_stack(settings, NAME_OF_UP, "tests")
 
@@ -110,6 +112,32 @@ def test_a_stack_whose_records_cannot_be_trusted_is_ended_not_taken_over(
     starts(settings)
     assert server.process() is None
     assert not folder.path.exists()
+
+
+def test_a_stack_is_ended_at_the_very_moment_at_which_its_supervisor_was_killed(settings: Settings) -> None:
+    connection = open_stack(settings, NAME_OF_UP, client="tests", keep=True)
+    connection.start(["postgres"], settings)
+    (server,) = connection.status()["services"]
+    identity = ProcessIdentity.of(server["pid"])
+    os.kill(connection.status()["pid"], signal.SIGKILL)
+    assert end_stack(settings, NAME_OF_UP, "tests")
+    assert identity.process() is None
+    assert not connection.folder.path.exists()
+
+
+def test_a_stack_of_the_same_name_begins_when_the_one_that_ends_has_ended(settings: Settings) -> None:
+    ending = open_stack(settings, NAME_OF_UP, client="tests", keep=True)
+    ending.start(["postgres"], settings)
+    (server,) = ending.status()["services"]
+    identity = ProcessIdentity.of(server["pid"])
+    with ThreadPoolExecutor(1) as thread:
+        stopped = thread.submit(ending.stop)
+        wait_until(
+            lambda: not ending.folder.socket.exists(), "the supervisor not to listen", deadline_seconds=10
+        )
+        starts(settings)
+        stopped.result()
+    assert identity.process() is None
 
 
 def test_a_ledger_with_a_half_written_last_line_is_taken_over(

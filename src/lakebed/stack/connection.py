@@ -296,7 +296,12 @@ class StackConnection:
         supervisor = self._supervisor()
         left = self.request("stop")["left"]
         self.hang_up()
-        _wait_for_end(self.folder, supervisor)
+        if supervisor is not None:
+            _wait_for_end(self.folder, supervisor)
+        if self.folder.path.exists():
+            # It was killed meanwhile.
+            with _only_one_starts(self.folder.path.parent) as parent:
+                sweep(parent, kept=self.folder.path.name)
         _refuse_left(left)
 
     def close(self) -> None:
@@ -314,9 +319,9 @@ class StackConnection:
             # The supervisor no longer listens: it is ending, or has ended.
             stack_ends = True
         self.hang_up()
-        if stack_ends and supervisor is not None and supervisor.process() is not None:
+        if stack_ends and supervisor is not None:
             _wait_for_end(self.folder, supervisor)
-        elif stack_ends and self.folder.path.exists():
+        if stack_ends and self.folder.path.exists():
             # The supervisor was killed, and cannot clean up any more.
             with _only_one_starts(self.folder.path.parent) as parent:
                 sweep(parent)
@@ -354,9 +359,10 @@ def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
     }
 
 
-def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity | None) -> None:
+def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity) -> None:
+    """Wait until a supervisor that ends has ended, and with it its stack; one that was killed leaves that."""
     wait_until(
-        lambda: not folder.path.exists() and (supervisor is None or supervisor.process() is None),
+        lambda: supervisor.process() is None,
         f"the stack in {folder.path} to end",
         deadline_seconds=SUPERVISOR_END_SECONDS,
         longest_pause_seconds=0.02,
@@ -393,13 +399,39 @@ def find_stack(settings: Settings, name: str, client: str) -> StackConnection | 
         return None
 
 
+def _find_when_settled(settings: Settings, name: str, client: str) -> StackConnection | None:
+    """Find a stack again when its supervisor listens or has ended: it may be starting, or ending.
+
+    One that was killed refuses connections some milliseconds before its process has ended.
+    """
+    with _only_one_starts(settings.data_folder) as parent:
+        # Whoever starts one holds the lock until it listens.
+        folder = StackFolder(parent / name)
+        listens, ending = _reach(folder)
+        if listens is not None:
+            listens.close()
+    if ending is not None:
+        _wait_for_end(folder, ending)
+    return find_stack(settings, name, client)
+
+
+def _reach(folder: StackFolder) -> tuple[socket.socket | None, ProcessIdentity | None]:
+    """Connect to a stack, or return its supervisor where that runs but does not listen any more.
+
+    Call it while holding the lock on the folder of all stacks.
+    """
+    connection = _connect(folder)
+    supervisor = folder.recorded_processes().get(SUPERVISOR) if connection is None else None
+    return connection, supervisor if supervisor is not None and supervisor.process() is not None else None
+
+
 def is_kept(settings: Settings, name: str, client: str) -> bool:
     """Whether there is a kept stack of that name, or one that can be taken over.
 
     Raises:
         OtherVersion: it is of a version of lakebed that this one cannot talk to.
     """
-    connection = find_stack(settings, name, client)
+    connection = find_stack(settings, name, client) or _find_when_settled(settings, name, client)
     if connection is not None:
         try:
             return bool(connection.status()["keep"])
@@ -440,21 +472,19 @@ def open_stack(
         with _only_one_starts(settings.data_folder) as parent:
             sweep(parent)
             folder = StackFolder(parent / name)
-            connection = _connect(folder)
-            if connection is None:
-                _start_supervisor(folder, settings, well_known_ports=well_known_ports, keep=keep)
-                connection = _connect(folder)
-            if connection is None:
-                seen = f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}"
-                folder.remove()
-                raise StackFailed(f"start the stack in {folder.path}", seen, "run `lakebed doctor`")
-            supervisor = folder.recorded_processes().get(SUPERVISOR)
-        try:
-            return StackConnection(folder, connection, asked)
-        except OtherVersion:
-            raise
-        except StackFailed:
-            # It was ending just when this client came.
+            connection, ending = _reach(folder)
+            if connection is None and ending is None:
+                connection = _start_supervisor(folder, settings, well_known_ports=well_known_ports, keep=keep)
+            supervisor = ending or folder.recorded_processes().get(SUPERVISOR)
+        if connection is not None:
+            try:
+                return StackConnection(folder, connection, asked)
+            except OtherVersion:
+                raise
+            except StackFailed:
+                # It was ending just when this client came.
+                pass
+        if supervisor is not None:
             _wait_for_end(folder, supervisor)
 
 
@@ -469,11 +499,11 @@ def end_stack(settings: Settings, name: str, client: str) -> bool:
     """
     folder = StackFolder(stacks_folder(settings.data_folder) / name)
     try:
-        connection = find_stack(settings, name, client)
+        connection = find_stack(settings, name, client) or _find_when_settled(settings, name, client)
     except OtherVersion:
         supervisor = folder.recorded_processes().get(SUPERVISOR)
         process = None if supervisor is None else supervisor.process()
-        if process is None:
+        if supervisor is None or process is None:
             raise
         process.terminate()
         _wait_for_end(folder, supervisor)
@@ -524,7 +554,14 @@ def _environment() -> dict[str, str]:
     return {**own, **_absolute_python_path()}
 
 
-def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool) -> None:
+def _start_supervisor(
+    folder: StackFolder, settings: Settings, *, well_known_ports: bool, keep: bool
+) -> socket.socket:
+    """Start the supervisor of a stack, and connect to it.
+
+    Raises:
+        StackFailed: it has ended at once.
+    """
     folder.make()
     folder.socket.unlink(missing_ok=True)
     if not folder.ledger.exists():
@@ -564,3 +601,9 @@ def _start_supervisor(folder: StackFolder, settings: Settings, *, well_known_por
         longest_pause_seconds=0.01,
         explain=lambda: last_lines(folder.supervisor_log),
     )
+    connection = _connect(folder)
+    if connection is None:
+        seen = f"its supervisor ended at once:\n{last_lines(folder.supervisor_log)}"
+        folder.remove()
+        raise StackFailed(f"start the stack in {folder.path}", seen, "run `lakebed doctor`")
+    return connection
