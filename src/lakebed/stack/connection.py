@@ -296,12 +296,8 @@ class StackConnection:
         supervisor = self._supervisor()
         left = self.request("stop")["left"]
         self.hang_up()
-        if supervisor is not None:
-            _wait_for_end(self.folder, supervisor)
-        if self.folder.path.exists():
-            # It was killed meanwhile.
-            with _only_one_starts(self.folder.path.parent) as parent:
-                sweep(parent, kept=self.folder.path.name)
+        _wait_for_end(self.folder, supervisor)
+        self._sweep_what_a_killed_one_left(kept=self.folder.path.name)
         _refuse_left(left)
 
     def close(self) -> None:
@@ -319,13 +315,17 @@ class StackConnection:
             # The supervisor no longer listens: it is ending, or has ended.
             stack_ends = True
         self.hang_up()
-        if stack_ends and supervisor is not None:
-            _wait_for_end(self.folder, supervisor)
-        if stack_ends and self.folder.path.exists():
-            # The supervisor was killed, and cannot clean up any more.
-            with _only_one_starts(self.folder.path.parent) as parent:
-                sweep(parent)
+        if stack_ends:
+            if supervisor is not None:
+                _wait_for_end(self.folder, supervisor)
+            self._sweep_what_a_killed_one_left()
         _refuse_left(left)
+
+    def _sweep_what_a_killed_one_left(self, kept: str | None = None) -> None:
+        """Remove the stack where its supervisor was killed before it could; a kept one only if named."""
+        if self.folder.path.exists():
+            with _only_one_starts(self.folder.path.parent) as parent:
+                sweep(parent, kept=kept)
 
     def _supervisor(self) -> ProcessIdentity | None:
         return self.folder.recorded_processes().get(SUPERVISOR)
@@ -359,10 +359,17 @@ def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
     }
 
 
-def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity) -> None:
-    """Wait until a supervisor that ends has ended, and with it its stack; one that was killed leaves that."""
+def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity | None) -> None:
+    """Wait until a supervisor that ends has ended, and with it its stack; one that was killed leaves that.
+
+    Where it has no record that can be read, wait for the folder to go, which it removes last.
+    """
+
+    def has_ended() -> bool:
+        return not folder.path.exists() if supervisor is None else supervisor.process() is None
+
     wait_until(
-        lambda: supervisor.process() is None,
+        has_ended,
         f"the stack in {folder.path} to end",
         deadline_seconds=SUPERVISOR_END_SECONDS,
         longest_pause_seconds=0.02,
@@ -400,10 +407,13 @@ def find_stack(settings: Settings, name: str, client: str) -> StackConnection | 
 
 
 def _find_when_settled(settings: Settings, name: str, client: str) -> StackConnection | None:
-    """Find a stack again when its supervisor listens or has ended: it may be starting, or ending.
+    """Find a stack, if need be when its supervisor listens or has ended: it may be starting, or ending.
 
     One that was killed refuses connections some milliseconds before its process has ended.
     """
+    connection = find_stack(settings, name, client)
+    if connection is not None:
+        return connection
     with _only_one_starts(settings.data_folder) as parent:
         # Whoever starts one holds the lock until it listens.
         folder = StackFolder(parent / name)
@@ -431,7 +441,7 @@ def is_kept(settings: Settings, name: str, client: str) -> bool:
     Raises:
         OtherVersion: it is of a version of lakebed that this one cannot talk to.
     """
-    connection = find_stack(settings, name, client) or _find_when_settled(settings, name, client)
+    connection = _find_when_settled(settings, name, client)
     if connection is not None:
         try:
             return bool(connection.status()["keep"])
@@ -484,8 +494,7 @@ def open_stack(
             except StackFailed:
                 # It was ending just when this client came.
                 pass
-        if supervisor is not None:
-            _wait_for_end(folder, supervisor)
+        _wait_for_end(folder, supervisor)
 
 
 def end_stack(settings: Settings, name: str, client: str) -> bool:
@@ -499,11 +508,11 @@ def end_stack(settings: Settings, name: str, client: str) -> bool:
     """
     folder = StackFolder(stacks_folder(settings.data_folder) / name)
     try:
-        connection = find_stack(settings, name, client) or _find_when_settled(settings, name, client)
+        connection = _find_when_settled(settings, name, client)
     except OtherVersion:
         supervisor = folder.recorded_processes().get(SUPERVISOR)
         process = None if supervisor is None else supervisor.process()
-        if supervisor is None or process is None:
+        if process is None:
             raise
         process.terminate()
         _wait_for_end(folder, supervisor)
