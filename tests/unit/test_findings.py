@@ -105,6 +105,19 @@ def test_of_much_trouble_the_last_is_shown(tmp_path: Path) -> None:
     assert written_since(log, 0, 20) == [f"ERROR {number}" for number in range(985, 1000)]
 
 
+def test_a_worker_of_the_store_that_looks_for_its_admin_server_is_not_shown(tmp_path: Path) -> None:
+    log = tmp_path / "s3.log"
+    alone = [
+        "I1130 05:25:07.773601 client.go:264 [session df58] Connected to admin server at 127.0.0.1:60475",
+        "I1130 05:25:07.774092 client.go:282 [session df58] Worker stream created",
+        "W1130 05:25:07.774204 client.go:379 [session df58] Reconnection attempt 5 failed: failed to",
+        "W1130 05:25:10.487114 worker.go:180 Plugin worker w-vm-a55c stream ended: open worker stream",
+    ]
+    told = "W1130 05:25:11.000000 s3api_object_handlers.go:20 bucket is gone"
+    log.write_text("\n".join([*alone, told, *alone]))
+    assert written_since(log, 0, 20) == [told]
+
+
 def test_logs_of_attached_services_are_said_to_be_elsewhere() -> None:
     settings = Settings.model_validate({"attach": {"postgres": "postgresql://cdc:hidden@db.example/shop"}})
     stack = SessionStack(settings, "run", "client")
