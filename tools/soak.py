@@ -83,7 +83,7 @@ class Soak:
         same = json.loads(json.dumps(dataclasses.asdict(self)))
         for line in RECORD.read_text(encoding="utf-8").splitlines() if RECORD.exists() else ():
             values = json.loads(line)
-            if self.commit is not None and same.items() <= values.items():
+            if same.items() <= values.items():
                 yield Round(**{name: values[name] for name in names})
 
 
