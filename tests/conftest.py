@@ -43,7 +43,10 @@ if "PYTHONPATH" in os.environ:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-WITHOUT = ("cacheprovider", "randomly", "asyncio", "cov", "rerunfailures", "timeout")
+WITHOUT = (
+    *("cacheprovider", "randomly", "asyncio", "anyio", "pytest_cov", "rerunfailures", "timeout"),
+    "hypothesispytest",
+)
 """Plugins that a run inside a test is without, unless it names them with `-p`: its tests run once, in the
 order they are written."""
 
