@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Bytecode and tool caches stay in the clone.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of Pythons: each would compile lakebed, and pytest would rewrite it, again. What is
+# written stays in the clone.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Tests at the same time.
 WORKERS ?= 2
