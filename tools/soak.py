@@ -150,7 +150,7 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         ]
         started = time.monotonic()
         with (folder / "output").open("wb") as output:
-            subprocess.run(
+            tests_run = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -162,6 +162,12 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
                     "TMPDIR": str(temporary),
                 },
             )
+        try:
+            tests_run.wait()
+        except KeyboardInterrupt:
+            # The terminal has told pytest too, whose servers are in this folder.
+            tests_run.wait()
+            raise
         seconds = time.monotonic() - started
         tests, failed = result_of(report)
         new = temporary_files() - before
