@@ -112,6 +112,7 @@ def test_a_worker_of_the_store_that_looks_for_its_admin_server_is_not_shown(tmp_
         "I1130 05:25:07.774092 client.go:282 [session df58] Worker stream created",
         "W1130 05:25:07.774204 client.go:379 [session df58] Reconnection attempt 5 failed: failed to",
         "W1130 05:25:10.487114 worker.go:180 Plugin worker w-vm-a55c stream ended: open worker stream",
+        "W1130 07:44:08.351437 worker.go:754 Failed to send heartbeat: not connected to admin server",
     ]
     told = "W1130 05:25:11.000000 s3api_object_handlers.go:20 bucket is gone"
     log.write_text("\n".join([*alone, told, *alone]))

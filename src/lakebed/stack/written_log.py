@@ -18,7 +18,8 @@ _OF_EVERY_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION"
 # and no option of `weed mini` changes. Nothing depends on it, and it would be most of what a test sees.
 _OF_A_WORKER_ALONE = re.compile(
     r"^[IW]\d{4} \S+ (client|worker)\.go:\d+ "
-    r"(\[session \w+\] (Connected to admin|Worker stream created|Reconnection attempt)|Plugin worker )"
+    r"(\[session \w+\] (Connected to admin|Worker stream created|Reconnection attempt)"
+    r"|Plugin worker |Failed to send heartbeat: not connected to admin)"
 )
 
 
