@@ -23,7 +23,7 @@ import pytest
 import lakebed
 from lakebed.config.settings import load_settings
 from lakebed.provision.cache import cache_folder
-from lakebed.waiting import wait_until
+from lakebed.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     import psycopg
@@ -113,7 +113,9 @@ def child_environment() -> Callable[[Path], dict[str, str]]:
 
     def environment(folder: Path) -> dict[str, str]:
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("LAKEBED_", "PYTEST_"))
+            name: value
+            for name, value in os.environ.items()
+            if name == PATIENCE or not name.startswith(("LAKEBED_", "PYTEST_"))
         }
         return kept | {
             "LAKEBED_DATA_FOLDER": str(folder),

@@ -33,6 +33,8 @@ from rich.table import Table
 TEMPORARY = Path("/tmp")
 # What SeaweedFS makes there whatever TMPDIR says.
 PREFIX = "seaweedfs-"
+# Four tests at a time share what may be two processors with their servers.
+PATIENCE = "3"
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "build" / "soak.jsonl"
 
@@ -156,6 +158,7 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={
+                    "LAKEBED_PATIENCE": PATIENCE,
                     **os.environ,
                     "LAKEBED_DATA_FOLDER": str(data),
                     "LAKEBED_STACK": "own",

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lakebed.errors import DeadlinePassed
+from lakebed.errors import DeadlinePassed, SettingsInvalid
 
 T = TypeVar("T")
 
+PATIENCE = "LAKEBED_PATIENCE"
+"""The environment variable with the factor of every deadline: a fact of the machine, not of a project."""
+_LEAST_PATIENCE, _MOST_PATIENCE = 0.1, 100.0
+
 _FIRST_PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.1
+
+
+def patience() -> float:
+    """Return the factor that `$LAKEBED_PATIENCE` gives every deadline; 1 where it is not set.
+
+    Raises:
+        SettingsInvalid: it is no number from 0.1 to 100.
+    """
+    given = os.environ.get(PATIENCE, "1")
+    try:
+        factor = float(given)
+    except ValueError:
+        factor = 0.0
+    if not _LEAST_PATIENCE <= factor <= _MOST_PATIENCE:
+        raise SettingsInvalid(
+            f"read {PATIENCE} from the environment",
+            f"{given!r}",
+            f"allowed: a number from {_LEAST_PATIENCE:g} to {_MOST_PATIENCE:g}, the factor of every deadline",
+        )
+    return factor
 
 
 def wait_until(
@@ -32,14 +57,16 @@ def wait_until(
     Args:
         fact: the question; a false answer means "not yet".
         description: what is waited for, as it should stand in the error ("slot x to be inactive").
-        deadline_seconds: how long, in seconds, to go on asking.
+        deadline_seconds: how long, in seconds, to go on asking; multiplied by `patience`.
         explain: called once when the deadline passes; its text goes into the error.
         remedy: what the reader of the error can do.
         ignore: exceptions of `fact` that mean "not yet"; any other one is raised at once.
 
     Raises:
         DeadlinePassed: with the description, the last answer or exception, and `explain`'s text.
+        SettingsInvalid: see `patience`.
     """
+    deadline_seconds *= patience()
     started = time.monotonic()
     pause = _FIRST_PAUSE_SECONDS
     last_seen = "nothing yet"

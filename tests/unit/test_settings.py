@@ -183,6 +183,17 @@ def test_credentials_of_the_registry_that_cannot_work(given: dict[str, str], mat
     assert "sesame" not in str(caught.value)
 
 
+def test_patience_is_no_unknown_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEBED_PATIENCE", "3")
+    load_settings()
+
+
+def test_an_impossible_patience_is_refused_before_anything_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEBED_PATIENCE", "much")
+    with pytest.raises(SettingsInvalid, match=r"LAKEBED_PATIENCE"):
+        load_settings()
+
+
 def test_two_brokers_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEBED_KAFKA_BROKERS", "2")
     with pytest.raises(SettingsInvalid, match=r"kafka_brokers = '2': .* allowed: 1 or 3"):

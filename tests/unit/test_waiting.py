@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lakebed.errors import DeadlinePassed
-from lakebed.waiting import wait_until
+from lakebed.errors import DeadlinePassed, SettingsInvalid
+from lakebed.waiting import patience, wait_until
 
 
 def test_the_first_true_answer_is_returned() -> None:
@@ -38,6 +38,24 @@ def test_the_deadline_tells_what_was_waited_for_and_last_seen() -> None:
     assert caught.value.attempted == "waited 0.05 s for slot x to be gone"
     assert caught.value.seen == "last answer: []\nthe log"
     assert caught.value.remedy == "look"
+
+
+def test_patience_multiplies_a_deadline_and_the_error_says_how_long_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAKEBED_PATIENCE", "4")
+    started = time.monotonic()
+    with pytest.raises(DeadlinePassed, match=r"waited 0\.08 s for it"):
+        wait_until(lambda: False, "it", deadline_seconds=0.02)
+    assert time.monotonic() - started >= 0.08
+
+
+@pytest.mark.parametrize("given", ["", "much", "0", "-1", "0.09", "101", "inf", "nan"])
+def test_an_impossible_patience_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("LAKEBED_PATIENCE", given)
+    with pytest.raises(SettingsInvalid, match=r"allowed: a number from 0\.1 to 100") as caught:
+        patience()
+    assert repr(given) in caught.value.seen
 
 
 def test_an_ignored_exception_means_not_yet_and_is_shown_at_the_end() -> None:

@@ -75,7 +75,8 @@ def wait_for_table(
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.05,
         explain=diagnosis,
-        remedy="see whether a pipeline that writes this table runs",
+        remedy="see whether a pipeline that writes this table runs; where the machine is slow,"
+        " LAKEBED_PATIENCE=3 makes every deadline three times as long",
     )
     return seen[0]
 

@@ -39,6 +39,7 @@ from lakebed.config.attach import Attach
 from lakebed.config.delta import DeltaSparkConfig
 from lakebed.config.secrets import is_secret_name, shown
 from lakebed.errors import SettingsInvalid
+from lakebed.waiting import PATIENCE, patience
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,7 +52,7 @@ ENVIRONMENT_PREFIX = "LAKEBED_"
 CLUSTER = "cluster"
 """The setting `spark_master` for the Spark cluster of the stack."""
 _JSON_REMEDY = """write tables as JSON, such as '{"kafka": 19092}'"""
-_OTHER_VARIABLES = frozenset({"LAKEBED_CACHE"})
+_OTHER_VARIABLES = frozenset({"LAKEBED_CACHE", PATIENCE})
 
 
 class Settings(BaseSettings):
@@ -219,9 +220,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
     Raises:
         SettingsInvalid: an unknown name (with the known ones) or an impossible value (with its source's
-            name and what is allowed).
+            name and what is allowed); that of `lakebed.waiting.patience` too, before anything waits.
     """
     _refuse_unknown_variables()
+    patience()
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
         return Settings(**given)
