@@ -362,11 +362,14 @@ def _asked(services: Iterable[str], settings: Settings) -> dict[str, Any]:
 def _wait_for_end(folder: StackFolder, supervisor: ProcessIdentity | None) -> None:
     """Wait until a supervisor that ends has ended, and with it its stack; one that was killed leaves that.
 
-    Where it has no record that can be read, wait for the folder to go, which it removes last.
+    Where it has no record that can be read, wait for the folder to go, which it removes last, or for the
+    record of another one that somebody has begun there since.
     """
 
     def has_ended() -> bool:
-        return not folder.path.exists() if supervisor is None else supervisor.process() is None
+        if supervisor is not None:
+            return supervisor.process() is None
+        return not folder.path.exists() or SUPERVISOR in folder.recorded_processes()
 
     wait_until(
         has_ended,
