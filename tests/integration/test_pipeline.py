@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from lakebed.cdc.comparison import assert_same_rows
 from lakebed.cdc.progress import delta_progress, iceberg_progress
 from lakebed.cdc.rows import delta_rows, iceberg_rows, postgres_rows
 from lakebed.clients.connector import Connector
-from lakebed.errors import PipelineFailed
+from lakebed.errors import DeadlinePassed, PipelineFailed
 from lakebed.pytest_plugin.pipelines import CdcPipeline, CdcPipelines
 from lakebed.services import postgres
 from lakebed.stack.addresses import Addresses
@@ -348,6 +349,24 @@ def test_continuous_queries_follow_and_one_tables_poison_does_not_stop_the_other
     assert lake.check() == 6
     pipeline.stop()
     assert not any("public.orders" in str(query.name) for query in lake.spark.streams.active)
+
+
+def test_a_barrier_that_passes_tells_what_the_pipeline_does(
+    postgres_connection: Postgres, pipeline: CdcPipeline
+) -> None:
+    postgres_connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    postgres_connection.execute("INSERT INTO orders VALUES (1)")
+    assert pipeline.run_available() == 1
+    postgres_connection.execute("INSERT INTO orders VALUES (2)")
+    pipeline.wait_until_in_kafka()
+    # Nobody has called `start`.
+    with pytest.raises(DeadlinePassed) as caught:
+        pipeline.wait_until_caught_up(deadline_seconds=2)
+    assert re.search(r"no batch is under way for .* took .* no query runs, see `start`", caught.value.seen)
+    assert "LAKEBED_PATIENCE" in caught.value.remedy
+    pipeline.start()
+    pipeline.wait_until_caught_up()
+    assert "no query runs" not in pipeline.pipeline.describe()
 
 
 def test_records_that_are_no_change_events_are_refused(

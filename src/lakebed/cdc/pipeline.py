@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from lakebed.cdc.batch_activity import BatchActivity
 from lakebed.cdc.change_batch import look_at, rows_of
 from lakebed.cdc.lake_table import table_exists, write, write_progress
 from lakebed.cdc.progress import Progress, spark_progress
@@ -143,7 +144,7 @@ class Pipeline:
             .load()
         )
         return (
-            source.writeStream.foreachBatch(lambda batch, _: self._take_in(topic, batch))
+            source.writeStream.foreachBatch(lambda batch, number: self._take_in(topic, batch, number))
             # Unique, because another pipeline may read the same topic.
             .queryName(f"{name} {uuid.uuid4().hex[:8]}")
             .option("checkpointLocation", f"{self._checkpoint}/{_UNSAFE.sub('_', name)}")
@@ -177,6 +178,12 @@ class Pipeline:
                 raise type(first)(first.attempted, first.seen, first.remedy) from first
             raise first
 
+    def describe(self) -> str:
+        """Return for a person, by topic, the batch that is under way, its step, and since when."""
+        return "\n".join(
+            f"pipeline, topic {name!r}: {topic.describe()}" for name, topic in self._topics.items()
+        )
+
     def progress(self, table: str) -> Progress | None:
         """Return how far a table has come; None for one that no pipeline has written yet."""
         topic = next(topic for topic in self._topics.values() if table in topic.target.tables)
@@ -191,8 +198,9 @@ class Pipeline:
 
     # -- one batch ---------------------------------------------------------------------------------
 
-    def _take_in(self, topic: _Topic, batch: DataFrame) -> None:
-        with topic.batch, self._turns:
+    def _take_in(self, topic: _Topic, batch: DataFrame, number: int) -> None:
+        with topic.activity.batch(number, "wait for its turn"), topic.batch, self._turns:
+            topic.activity.step("read its records")
             if topic.is_stopping:
                 raise PipelineFailed(f"take in topic {topic.target.topic!r}", "the pipeline is being stopped")
             try:
@@ -231,6 +239,7 @@ class Pipeline:
         try:
             rows = rows_of(new, records, before, self._schema, persisted)
             for table in tables:
+                topic.activity.step(f"write {table}")
                 if rows is not None:
                     write(spark, table, rows, topic.progress[table])
                     topic.progress[table] = rows.progress
@@ -268,6 +277,7 @@ class _Topic:
         self.query: StreamingQuery | None = None
         self.failure: LakebedError | None = None
         self.is_stopping = False
+        self.activity = BatchActivity()
         # Held while a batch is under way.
         self.batch = threading.Lock()
         self.progress: dict[str, Progress | None] = {}
@@ -276,6 +286,10 @@ class _Topic:
         """Whether there may be something that a table does not have."""
         known = [self.progress.get(table) for table in self.target.tables]
         return any(ends.values()) and not all(one is not None and one.has_reached(ends) for one in known)
+
+    def describe(self) -> str:
+        runs = self.query is not None and self.query.isActive
+        return self.activity.describe() + ("" if runs else "; no query runs, see `start`")
 
     def failed(self) -> LakebedError | None:
         if self.failure is not None or self.query is None:

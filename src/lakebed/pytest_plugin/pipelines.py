@@ -137,10 +137,10 @@ class CdcPipeline:
                 )
 
     def _explain(self) -> str:
-        """Return what the connector does, and which servers of the lake cannot be reached from here."""
+        """Return what connector and pipeline do, and which servers of the lake cannot be reached."""
         from lakebed.services.attached.probing import unreachable
 
-        lines = [self.connector.describe()]
+        lines = [self.pipeline.describe(), self.connector.describe()]
         for name, endpoint in self._lake.items():
             reasons = [unreachable(*server) for server in endpoint.servers()]
             lines += [f"{name}: {reason}" for reason in reasons if reason is not None]
