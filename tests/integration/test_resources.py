@@ -25,7 +25,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from pyarrow.fs import FileSelector, FileType, S3FileSystem
 
 from lakebed.clients.connector import Connector, connect_to_stream
-from lakebed.clients.databases import drop_slot
+from lakebed.clients.databases import drop_database, drop_slot
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.object_store import object_store
 from lakebed.clients.topics import create_topic
@@ -34,6 +34,7 @@ from lakebed.lifecycle import ConnectorState
 from lakebed.services import SERVICES, Place, ResourceKind, postgres, s3
 from lakebed.services.connect_storage import GROUP, STORAGE_TOPICS
 from lakebed.services.postgres_connection import administer
+from lakebed.services.postgres_resources import in_database
 from lakebed.stack.addresses import Addresses
 from lakebed.waiting import wait_until
 
@@ -207,6 +208,59 @@ def test_what_was_made_in_the_contracts_database_goes(
     resources("table").see_it_go(f'{database}/public."{name}.T"')
     resources("schema").see_it_go(f"{database}/{name} S")
     assert [key for key in resources("table").present() if name in key] == []
+
+
+def test_what_a_broken_connection_did_not_do_is_done_with_another_one(
+    addresses: Addresses, administration: psycopg.Connection[Any], name: str
+) -> None:
+    administration.execute(f"CREATE DATABASE {name}".encode())
+    tried: list[str] = []
+
+    def work(connection: psycopg.Connection[Any]) -> str:
+        tried.append("once more")
+        if len(tried) == 1:
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return connection.info.dbname
+
+    assert in_database(addresses.postgres, name, work, gone="gone") == name
+    assert len(tried) == 2
+    drop_database(administration, name)
+
+
+def test_a_database_that_is_dropped_while_it_is_looked_at_is_gone(
+    addresses: Addresses, administration: psycopg.Connection[Any], name: str
+) -> None:
+    administration.execute(f"CREATE DATABASE {name}".encode())
+
+    def work(connection: psycopg.Connection[Any]) -> str:
+        drop_database(administration, name)
+        connection.execute("SELECT 1")
+        return "there"
+
+    assert in_database(addresses.postgres, name, work, gone="gone") == "gone"
+    assert in_database(addresses.postgres, name, work, gone="gone") == "gone"
+
+
+def test_a_database_whose_connections_always_break_is_told(addresses: Addresses) -> None:
+    def work(connection: psycopg.Connection[Any]) -> None:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(DeadlinePassed, match=f"database '{postgres.DATABASE}' to answer") as caught:
+        in_database(addresses.postgres, postgres.DATABASE, work, gone=None, deadline_seconds=0.1)
+    assert "terminating connection" in caught.value.seen
+
+
+def test_an_error_on_a_connection_that_is_whole_is_raised_at_once(addresses: Addresses) -> None:
+    tried: list[str] = []
+
+    def work(connection: psycopg.Connection[Any]) -> None:
+        tried.append("once")
+        # An OperationalError, as a broken connection is one.
+        raise psycopg.errors.LockNotAvailable
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        in_database(addresses.postgres, postgres.DATABASE, work, gone=None)
+    assert tried == ["once"]
 
 
 def test_what_was_in_a_database_that_is_gone_is_no_error(resources: Resources, name: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakebed.errors import DeadlinePassed
 from lakebed.services.definition import Place, ResourceKind
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import psycopg
 
     Connection = psycopg.Connection[Any]
+
+T = TypeVar("T")
 
 _OWN_DATABASES = (DATABASE, ADMINISTRATION_DATABASE, "template1", "template0")
 
@@ -154,17 +157,66 @@ def _in_cluster(query: str, *, own: tuple[str, ...] = ()) -> Callable[[Place], M
     return present
 
 
-def _in_each_database(server: Server, work: Callable[[str, Connection], None]) -> None:
-    """Do something in every database; one that is dropped meanwhile, as that of another test, is no error."""
+def in_database(
+    server: Server,
+    database: str,
+    work: Callable[[Connection], T],
+    *,
+    gone: T,
+    deadline_seconds: float = 10.0,
+) -> T:
+    """Return what `work` returns of a connection to a database, or `gone` where that is dropped meanwhile.
+
+    A connection that breaks does not tell which of the two it is: PostgreSQL ends those to a database that is
+    dropped by force before the list is without it (its documentation, "DROP DATABASE"). So `work` is done
+    again with another one.
+
+    Args:
+        server: which has it.
+        database: its name.
+        work: what to do; may be called several times.
+        gone: what stands for the answer of a database that is none any more.
+        deadline_seconds: how long to try.
+
+    Raises:
+        DeadlinePassed: it is in the list, and connections to it break.
+        psycopg.Error: of `work`, on a connection that is whole; or PostgreSQL cannot be reached at all.
+    """
     import psycopg
 
-    for database in administer(server, lambda connection: _names(connection, _SEARCHED)):
+    breaks: list[Exception] = []
+
+    def answer() -> tuple[T] | None:
         try:
-            with connect(server, database) as connection:
-                work(database, connection)
-        except psycopg.OperationalError:
-            if database in administer(server, lambda connection: _names(connection, _DATABASES)):
-                raise
+            connection = connect(server, database)
+        except psycopg.OperationalError as error:
+            breaks.append(error)
+            is_listed = database in administer(server, lambda other: _names(other, _DATABASES))
+            return None if is_listed else (gone,)
+        with connection:
+            try:
+                return (work(connection),)
+            except psycopg.OperationalError as error:
+                if not connection.broken:
+                    raise
+                breaks.append(error)
+        return None
+
+    answered = wait_until(
+        answer,
+        f"database {database!r} to answer or to be gone",
+        deadline_seconds=deadline_seconds,
+        explain=lambda: str(breaks[-1]),
+        remedy="`lakebed logs postgres` shows why connections to it end",
+    )
+    assert answered is not None
+    return answered[0]
+
+
+def _in_each_database(server: Server, work: Callable[[str, Connection], None]) -> None:
+    """Do something in every database; one that is dropped meanwhile, as that of another test, is no error."""
+    for database in administer(server, lambda connection: _names(connection, _SEARCHED)):
+        in_database(server, database, partial(work, database), gone=None)
 
 
 def _in_databases(query: str) -> Callable[[Place], Mapping[str, str]]:
@@ -211,10 +263,13 @@ def _remove_in_database(place: Place, name: str, remove: Callable[[Connection, s
     server = place.endpoints.postgres
     database, _, own_name = name.partition("/")
     if database in administer(server, lambda connection: _names(connection, _DATABASES)):
-        with connect(server, database) as connection:
+
+        def in_time(connection: Connection) -> None:
             # Somebody's open transaction must not hold up all the rest.
             connection.execute(_LOCK_TIMEOUT)
             remove(connection, own_name)
+
+        in_database(server, database, in_time, gone=None)
 
 
 def _drop(connection: Connection, what: str, *name: str) -> None:
@@ -277,8 +332,7 @@ def _has_in_database(ask: Callable[[Connection, str], bool]) -> Callable[[Place,
         database, _, own_name = name.partition("/")
         if database not in administer(server, lambda connection: _names(connection, _DATABASES)):
             return False
-        with connect(server, database) as connection:
-            return ask(connection, own_name)
+        return in_database(server, database, lambda connection: ask(connection, own_name), gone=False)
 
     return exists
 
