@@ -39,6 +39,11 @@ def patience() -> float:
     return factor
 
 
+def with_patience(seconds: float) -> float:
+    """Return how long to wait, in seconds, where so many are asked for: see `patience`."""
+    return seconds * patience()
+
+
 def wait_until(
     fact: Callable[[], T],
     description: str,
@@ -66,7 +71,7 @@ def wait_until(
         DeadlinePassed: with the description, the last answer or exception, and `explain`'s text.
         SettingsInvalid: see `patience`.
     """
-    deadline_seconds *= patience()
+    deadline_seconds = with_patience(deadline_seconds)
     started = time.monotonic()
     pause = _FIRST_PAUSE_SECONDS
     last_seen = "nothing yet"

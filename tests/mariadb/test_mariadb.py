@@ -14,7 +14,7 @@ import pytest
 from lakebed.cdc.events import Operation
 from lakebed.cdc.mariadb import MariaDBConnector
 from lakebed.clients.debezium import DebeziumClient
-from lakebed.errors import ConnectRefused
+from lakebed.errors import ConnectRefused, DeadlinePassed
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.services import mariadb
 from lakebed.services.mariadb import MARIADB
@@ -140,6 +140,15 @@ def test_what_was_there_before_the_connector_is_read_first(
     assert (read.op, created.op) == (Operation.READ, Operation.CREATE)
     assert read.source is not None
     assert read.source.is_snapshot
+
+
+def test_a_passed_deadline_says_what_the_connector_does(mariadb_connector: MariaDBConnector) -> None:
+    client, name = mariadb_connector.client, mariadb_connector.name
+    client.pause(name)
+    with pytest.raises(DeadlinePassed, match=r"offsets committed: (?s:.*)PAUSED"):
+        mariadb_connector.wait_until_acknowledged(deadline_seconds=1)
+    client.resume(name)
+    mariadb_connector.wait_until_acknowledged()
 
 
 def test_what_connect_does_not_accept_is_refused_in_its_words(

@@ -7,14 +7,15 @@ properties".
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakebed.cdc.events import BinlogPosition, ChangeEvent
 from lakebed.clients.connector import RUNTIME_SETTINGS
+from lakebed.clients.connector_waiting import connector_failed
 from lakebed.clients.debezium import DebeziumClient
+from lakebed.clients.diagnosis import diagnose
 from lakebed.config.kafka_clients import Kafka
 from lakebed.errors import ConnectRefused
 from lakebed.lifecycle import ConnectorState
@@ -104,12 +105,15 @@ class MariaDBConnector:
             DeadlinePassed: with the offsets that it has committed.
         """
         end = self._end_of_log()
-        deadline = time.monotonic() + deadline_seconds
         committed: list[dict[str, Any]] = []
 
         def is_there() -> bool:
-            left = max(0.0, deadline - time.monotonic())
-            self.client.wait_for_state(self.name, ConnectorState.RUNNING, deadline_seconds=left)
+            status = self.client.status(self.name)
+            state = self.client.lifecycle(self.name).state
+            if state is ConnectorState.FAILED:
+                raise connector_failed(status, self.client)
+            if state is not ConnectorState.RUNNING:
+                return False
             with self.connection.cursor() as cursor:
                 cursor.execute(f"REPLACE INTO {quoted(self.database)}.{_PULSE} VALUES (1, RAND())")
             committed[:] = [one["offset"] for one in self.client.offsets(self.name)]
@@ -124,7 +128,7 @@ class MariaDBConnector:
             deadline_seconds=deadline_seconds,
             # A worker that is busy does not always answer in time.
             ignore=(ConnectRefused,),
-            explain=lambda: f"offsets committed: {committed}",
+            explain=lambda: f"offsets committed: {committed}\n{diagnose(self.client, self.name)}",
             remedy="`lakebed logs connect` shows what it is doing",
         )
 

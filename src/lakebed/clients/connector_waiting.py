@@ -14,7 +14,7 @@ from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import SnapshotMode
 from lakebed.errors import ConnectorFailed, ConnectRefused, DeadlinePassed, NeverStreams
 from lakebed.lifecycle import ConnectorState
-from lakebed.waiting import patience, wait_until
+from lakebed.waiting import wait_until, with_patience
 
 if TYPE_CHECKING:
     import psycopg
@@ -180,11 +180,12 @@ def _in_time(
     """
     questions = _Questions(postgres)
     answer = begin(lambda: work(questions), "lakebed-waits")
-    deadline = time.monotonic() + deadline_seconds * patience()
+    seconds = with_patience(deadline_seconds)
+    deadline = time.monotonic() + seconds
     while answer in wait([answer], _LOOK_SECONDS).not_done:
         if time.monotonic() > deadline and questions.is_overdue():
             raise DeadlinePassed(
-                f"waited {deadline_seconds * patience():g} s for {what}",
+                f"waited {seconds:g} s for {what}",
                 f"the database {postgres.info.dbname!r} does not answer\n{diagnose(client, name)}",
                 "see whether PostgreSQL runs: `lakebed status`, `lakebed logs postgres`",
             )
