@@ -78,6 +78,21 @@ def test_a_half_written_record(folder: StackFolder, settings: Settings, name: st
     assert not folder.path.exists()
 
 
+def test_nothing_stays_of_a_stack_whose_folder_is_deleted_beneath_it(settings: Settings) -> None:
+    connection = open_stack(settings, "another", client="tests")
+    port = connection.start(["s3"], settings)["s3"]["s3.port.grpc"]
+    (server,) = connection.status()["services"]
+    processes = [ProcessIdentity.of(pid) for pid in (server["pid"], connection.status()["pid"])]
+    # SeaweedFS makes its sockets there, whatever it is told.
+    (outside,) = Path("/tmp").glob(f"seaweedfs-s3-grpc-{port}.sock")
+    shutil.rmtree(connection.folder.path)
+    connection.close()
+    wait_until(
+        lambda: all(one.process() is None for one in processes), "both processes to end", deadline_seconds=30
+    )
+    assert not outside.exists()
+
+
 @pytest.fixture
 def abandoned(settings: Settings) -> Iterator[tuple[StackFolder, ProcessIdentity]]:
     """A kept stack whose supervisor was killed, and its PostgreSQL."""

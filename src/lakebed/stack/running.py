@@ -239,6 +239,9 @@ class RunningService:
             if self._process is not None:
                 self._process.wait(STOP_PATIENCE_SECONDS)
             self._folder.forget_process(self.service.name)
+            # Here too: who deletes the stack's folder deletes the record of them.
+            for file in self.service.outside_files(self.place):
+                file.unlink(missing_ok=True)
 
     def _change(self, happen: Callable[[], object]) -> None:
         with self._lock:
