@@ -203,6 +203,9 @@ def remove(services: list[str] | None) -> int:
 
 
 def project_command(arguments: list[str], given: str) -> int:
+    if not given:
+        # Not refused: whoever was to give it may have been interrupted before it could.
+        return fail("empty compose file")
     document = yaml.safe_load(given)
     if not isinstance(document, dict) or not document.get("services"):
         refuse("no Compose file on standard input")
