@@ -30,11 +30,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from lakebed.waiting import PATIENCE, patience, wait_until
+
 TEMPORARY = Path("/tmp")
 # What SeaweedFS makes there whatever TMPDIR says.
 PREFIX = "seaweedfs-"
 # Four tests at a time share what may be two processors with their servers.
-PATIENCE = "3"
+USUAL_PATIENCE = 3.0
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "build" / "soak.jsonl"
 
@@ -65,11 +67,13 @@ class Soak:
         commit: the sources, or None where some differ from their commit: no other run has the same.
         paths: files and folders with the tests.
         workers: how many tests run at the same time.
+        patience: the factor of every deadline.
     """
 
     commit: str | None
     paths: tuple[str, ...]
     workers: int
+    patience: float
 
     def note(self, result: Round) -> None:
         """Write down a round that has ended."""
@@ -128,7 +132,7 @@ def result_of(report: Path) -> tuple[int, list[str]]:
     return len(cases), failed
 
 
-def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
+def run(soak: Soak, seed: int) -> Round:
     """Run the tests once."""
     before = temporary_files()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=TEMPORARY) as name:
@@ -141,8 +145,10 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         temporary = folder / "tmp"
         temporary.mkdir()
         temporary.chmod(0o711)
-        command = [sys.executable, "-m", "pytest", *paths, "-q", "-n", str(workers), "--dist", "loadgroup"]
+        command = [sys.executable, "-m", "pytest", *soak.paths, "-q", "-n", str(soak.workers)]
         command += [
+            "--dist",
+            "loadgroup",
             "-p",
             "randomly",
             f"--randomly-seed={seed}",
@@ -158,8 +164,8 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={
-                    "LAKEBED_PATIENCE": PATIENCE,
                     **os.environ,
+                    PATIENCE: f"{soak.patience:g}",
                     "LAKEBED_DATA_FOLDER": str(data),
                     "LAKEBED_STACK": "own",
                     "TMPDIR": str(temporary),
@@ -168,8 +174,14 @@ def run(paths: tuple[str, ...], workers: int, seed: int) -> Round:
         try:
             tests_run.wait()
         except KeyboardInterrupt:
-            # The terminal has told pytest too, whose servers are in this folder.
+            # The terminal has told pytest too, whose servers are in this folder and end after it.
             tests_run.wait()
+            wait_until(
+                lambda: not processes_in({folder}),
+                f"the processes in {folder} to end",
+                deadline_seconds=60,
+                explain=lambda: ", ".join(processes_in({folder})),
+            )
             raise
         seconds = time.monotonic() - started
         tests, failed = result_of(report)
@@ -193,7 +205,8 @@ def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None, re
     """Run the tests in PATHS (tests/integration) so many times."""
     # A shell that starts it in the background has it ignore Ctrl-C, and with it the tests of Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    soak = Soak(commit_of_sources(), paths or ("tests/integration",), workers)
+    given = patience() if PATIENCE in os.environ else USUAL_PATIENCE
+    soak = Soak(commit_of_sources(), paths or ("tests/integration",), workers, given)
     if resume and soak.commit is None:
         raise click.UsageError(
             "--resume: sources differ from their commit, so no earlier round was of the same"
@@ -203,7 +216,7 @@ def main(paths: tuple[str, ...], rounds: int, workers: int, seed: int | None, re
         console.print(f"before, with seed {result.seed}: {outcome(result)}")
     first = secrets.randbelow(2**31) if seed is None else seed
     for number in range(len(results), rounds):
-        result = run(soak.paths, workers, first + number)
+        result = run(soak, first + number)
         results.append(result)
         soak.note(result)
         console.print(f"round {number + 1} of {rounds}: {outcome(result)}")
