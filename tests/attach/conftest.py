@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.free_ports import free_port
 from tests.software import software_of
 
 from lakebed.config.attach import Attach
@@ -25,14 +25,6 @@ from lakebed.stack.unprivileged import unprivileged_owner
 
 StartServer = Callable[..., RunningService]
 Check = Callable[..., None]
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

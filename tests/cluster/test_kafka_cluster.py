@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.free_ports import free_port
 
 from lakebed.config.settings import load_settings
 from lakebed.errors import NotEnoughMemory, StackFailed
@@ -143,7 +144,6 @@ def test_the_memory_of_all_of_them_is_counted_before_any_is_started(stacks: Path
 def test_the_command_starts_them_by_name_on_loopback(
     stacks: Path,
     child_environment: Callable[[Path], dict[str, str]],
-    free_ports: Callable[[int], list[int]],
 ) -> None:
     environment = child_environment(stacks)
 
@@ -152,7 +152,7 @@ def test_the_command_starts_them_by_name_on_loopback(
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     names = (*BROKERS, *WORKERS)
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    ports = {name: free_port() for name in names}
     chosen = [word for name, port in ports.items() for word in ("--port", f"{name}={port}")]
     printed = lakebed("up", "kafka-cluster", "connect-cluster", *chosen)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.free_ports import free_port
 
 from lakebed.config.settings import load_settings
 from lakebed.provision.pyspark import pyspark_folder
@@ -63,7 +64,6 @@ def _services(lakebed: Callable[..., str]) -> set[str]:
 def test_the_command_starts_it_by_name_on_loopback_for_tests_to_use(
     stacks: Path,
     child_environment: Callable[[Path], dict[str, str]],
-    free_master_port: int,
     run_tests: RunTests,
 ) -> None:
     environment = child_environment(stacks)
@@ -72,9 +72,10 @@ def test_the_command_starts_it_by_name_on_loopback_for_tests_to_use(
         command = [sys.executable, "-m", "lakebed", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    printed = lakebed("up", "spark-cluster", "--port", f"spark-master={free_master_port}")
+    port = free_port()
+    printed = lakebed("up", "spark-cluster", "--port", f"spark-master={port}")
     try:
-        assert printed.split() == [f"SPARK_MASTER_URL=spark://127.0.0.1:{free_master_port}"]
+        assert printed.split() == [f"SPARK_MASTER_URL=spark://127.0.0.1:{port}"]
         services = json.loads(lakebed("status", "--json"))["services"]
         assert _services(lakebed) == set(CLUSTER_SERVICES)
         listening = [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.free_ports import free_port
 
 from lakebed.cli.doctor import examine
 from lakebed.config.settings import Settings, load_settings
@@ -38,12 +39,6 @@ NAME = "faults"
 def settings(stacks: Path) -> Settings:
     """Settings with the stacks in a folder of this test."""
     return load_settings({"data_folder": stacks})
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def refusal(settings: Settings, *services: str) -> Exception:

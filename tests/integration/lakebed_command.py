@@ -9,7 +9,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -20,18 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakebed.services.definition import LOOPBACK
 from lakebed.waiting import wait_until
 
 PROGRAM = [sys.executable, "-c", "from lakebed.cli import main; main()"]
 PATIENCE_SECONDS = 60.0
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass

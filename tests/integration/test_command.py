@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.integration.lakebed_command import PROGRAM, Command, free_port
+from tests.free_ports import free_port
+from tests.integration.lakebed_command import PROGRAM, Command
 
 from lakebed.cli import main
 from lakebed.services import SERVICE_NAMES

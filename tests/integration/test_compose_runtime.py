@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from tests.free_ports import free_port
 from tests.integration.lakebed_command import Running
 
 from lakebed.services.definition import LOOPBACK
@@ -27,17 +28,6 @@ from lakebed.waiting import wait_until
 
 _STAND_IN = Path(__file__).with_name("docker_stand_in.py")
 _PROGRAM = "from lakebed.cli import main; main()"
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.socket() for _ in range(count)]
-    try:
-        for listener in listeners:
-            listener.bind((LOOPBACK, 0))
-        return [listener.getsockname()[1] for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()
 
 
 @dataclass(frozen=True)
@@ -116,7 +106,7 @@ def scenario(
     docker.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(_STAND_IN))} "$@"\n')
     docker.chmod(0o755)
     names = ("postgres", "kafka", "connect", "schema-registry", "s3", "iceberg-rest", "spark-master")
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    ports = {name: free_port() for name in names}
     environment = child_environment(stacks) | {
         "DOCKER_STAND_IN": str(memory),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
@@ -164,9 +154,7 @@ def test_what_lakebed_starts_listens_on_loopback_only(scenario: Scenario) -> Non
 def test_a_second_up_adds_and_leaves_the_rest_as_it_is(scenario: Scenario) -> None:
     assert scenario.up("kafka").returncode == 0
     # Its port is held now, by the container: no reason to refuse, and not to be changed either.
-    with socket.socket() as held:
-        held.bind((LOOPBACK, scenario.ports["kafka"]))
-        held.listen()
+    with socket.create_server((LOOPBACK, scenario.ports["kafka"])):
         finished = scenario.up("connect", "--port", "kafka=19999")
     assert finished.returncode == 0, finished.stderr
     assert scenario.containers == {"kafka", "connect"}
@@ -279,7 +267,7 @@ def test_down_of_processes_tells_of_containers_without_asking_docker(scenario: S
 
 
 def test_a_port_is_that_of_a_container(scenario: Scenario) -> None:
-    (port,) = _free_ports(1)
+    port = free_port()
     content = json.loads(scenario.up("kafka", "--port", f"kafka={port}", "--json").stdout)
     assert content["runtime"] == "compose"
     assert content["ports"] == {"kafka": {"kafka": port}}
@@ -493,9 +481,7 @@ def test_without_docker_the_alternatives_are_named(scenario: Scenario) -> None:
 
 
 def test_a_port_that_is_held_is_found_before_anything_is_started(scenario: Scenario) -> None:
-    with socket.socket() as held:
-        held.bind((LOOPBACK, scenario.ports["kafka"]))
-        held.listen()
+    with socket.create_server((LOOPBACK, scenario.ports["kafka"])):
         finished = scenario.up("kafka")
     assert finished.returncode == 3
     assert f"port {scenario.ports['kafka']} (kafka) is held by" in finished.stderr

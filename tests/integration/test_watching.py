@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-from tests.integration.lakebed_command import Command, Terminal, free_port
+from tests.free_ports import free_port
+from tests.integration.lakebed_command import Command, Terminal
 
 from lakebed.cli.observation import Facts
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from lakebed.services.definition import LOOPBACK
 from lakebed.services.kafka import KAFKA
 from lakebed.services.postgres import POSTGRES
 from lakebed.stack.folders import StackFolder
-from lakebed.stack.ports import choose_ports, holder_of, is_free, is_held_by
+from lakebed.stack.ports import choose_ports, hold, holder_of, is_free, is_held_by
 from lakebed.stack.process import ProcessIdentity
 
 
@@ -68,6 +68,30 @@ def test_a_well_known_port_is_used_and_the_inner_ones_are_free_ones(free_port: i
 def test_a_chosen_port_wins(well_known: bool, free_port: int) -> None:
     ports = choose_ports([POSTGRES], well_known=well_known, chosen={"postgres": free_port})
     assert ports == {"postgres": {"postgres": free_port}}
+
+
+def test_a_port_that_is_held_is_only_for_a_server() -> None:
+    with ExitStack() as held:
+        port = hold(0, held)
+        assert is_free(port)
+        with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+            somebody.bind((LOOPBACK, port))
+        # It sets SO_REUSEADDR.
+        with socket.create_server((LOOPBACK, port)), pytest.raises(OSError, match="in use"):
+            hold(port, held)
+        # The server may come back.
+        with socket.create_server((LOOPBACK, port)):
+            pass
+    with socket.socket() as somebody:
+        somebody.bind((LOOPBACK, port))
+
+
+def test_ports_are_held_from_their_choice_on(free_port: int) -> None:
+    with ExitStack() as held:
+        chosen = choose_ports([KAFKA], well_known=False, chosen={"kafka": free_port}, held=held)
+        for port in chosen["kafka"].values():
+            with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+                somebody.bind((LOOPBACK, port))
 
 
 def test_a_port_given_away_already_is_not_chosen(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,12 @@ PortsByService = dict[str, dict[str, int]]
 
 
 def choose_ports(
-    services: Iterable[Service], *, well_known: bool, chosen: Mapping[str, int], taken: Iterable[int] = ()
+    services: Iterable[Service],
+    *,
+    well_known: bool,
+    chosen: Mapping[str, int],
+    taken: Iterable[int] = (),
+    held: contextlib.ExitStack | None = None,
 ) -> PortsByService:
     """Give every port of every service a number.
 
@@ -30,9 +36,10 @@ def choose_ports(
         well_known: use the contract's ports; otherwise free ones.
         chosen: by service name, the number its main port must have.
         taken: numbers that are given away already.
+        held: until it is closed, the ports are kept from all but the servers: see `hold`.
 
     Returns:
-        By service and port name, the number. Each was free when this returned.
+        By service and port name, the number. Each was free when this returned, and is as long as it is held.
 
     Raises:
         SettingsInvalid: a chosen port is for a service that does not exist.
@@ -54,23 +61,54 @@ def choose_ports(
     numbers = dict(fixed)
     used = set(taken) | set(numbers.values())
     result: PortsByService = {}
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as holding:
+        for number in numbers.values():
+            with contextlib.suppress(OSError):
+                # Taken just now: its server will say by whom.
+                hold(number, holding)
         for service in services:
             result[service.name] = {}
             for port in service.ports:
                 if port == service.main_port and service.name in numbers:
                     result[service.name][port] = numbers[service.name]
                 else:
-                    result[service.name][port] = _free_port(held, used)
+                    result[service.name][port] = _free_port(holding, used)
+        if held is not None:
+            held.enter_context(holding.pop_all())
     return result
 
 
+def hold(port: int, held: contextlib.ExitStack) -> int:
+    """Keep a port of the loopback address for a server, until `held` is closed.
+
+    Seconds pass from the choice of a port until its server listens, in which the system would give it to
+    whoever asks for any, or to an outgoing connection. A socket that is bound and does not listen keeps those
+    away, and not a server that sets SO_REUSEADDR, as all here do.
+
+    Source: Linux manual, socket(7), "SO_REUSEADDR". Elsewhere such a socket would keep the server away too,
+    and is closed at once.
+
+    Args:
+        port: its number; 0 for one that is free.
+
+    Returns:
+        The number.
+
+    Raises:
+        OSError: somebody listens on it.
+    """
+    holder = held.enter_context(socket.socket())
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((LOOPBACK, port))
+    number: int = holder.getsockname()[1]
+    if sys.platform != "linux":
+        holder.close()
+    return number
+
+
 def _free_port(held: contextlib.ExitStack, used: set[int]) -> int:
-    """Take a free port from the system and hold it until all have been chosen, so that no two are equal."""
     while True:
-        listener = held.enter_context(socket.socket())
-        listener.bind((LOOPBACK, 0))
-        number: int = listener.getsockname()[1]
+        number = hold(0, held)
         if number not in used:
             used.add(number)
             return number

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lakebed.config.settings import Settings
@@ -22,7 +23,7 @@ from lakebed.services.schema_registry import SCHEMA_REGISTRY
 from lakebed.stack.attached import AttachedServices
 from lakebed.stack.folders import Progress, StackFolder
 from lakebed.stack.plan import services_for, to_end_first
-from lakebed.stack.ports import PortsByService, choose_ports
+from lakebed.stack.ports import PortsByService, choose_ports, hold
 from lakebed.stack.process import end_process
 from lakebed.stack.room import check_disk, check_memory
 from lakebed.stack.running import STOP_PATIENCE_SECONDS, RunningService
@@ -64,6 +65,7 @@ class Stack:
         self._record_elsewhere = record_elsewhere
         self.attached = AttachedServices(settings.attach, folder.path, self._cache, lambda: self.ports)
         self._ports: PortsByService = {}
+        self._held_ports = ExitStack()
         self._class_data: dict[str, ClassData] = {}
         self._starts: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=len(KNOWN_SERVICES), thread_name_prefix="start")
@@ -87,7 +89,8 @@ class Stack:
         self.attached.check(service.name for service in services_for(names, self.attached))
         with self._lock:
             missing = self._not_started(names)
-            self._check(missing, chosen_ports)
+            with ExitStack() as held:
+                self._check(missing, chosen_ports, held)
             return missing
 
     def _not_started(self, names: Iterable[str]) -> list[Service]:
@@ -103,7 +106,9 @@ class Stack:
             return False
         return not start.done() or self.running[name].lifecycle.state is not ServiceState.STOPPED
 
-    def _check(self, missing: Sequence[Service], chosen_ports: Mapping[str, int]) -> PortsByService:
+    def _check(
+        self, missing: Sequence[Service], chosen_ports: Mapping[str, int], held: ExitStack
+    ) -> PortsByService:
         for name, port in chosen_ports.items():
             if name in self._ports and self._ports[name][service_named(name).main_port] != port:
                 raise StackFailed(
@@ -119,6 +124,7 @@ class Stack:
             well_known=self._well_known_ports,
             chosen=chosen_ports,
             taken=taken,
+            held=held,
         )
         self.check_memory({service.name: service.memory_mb for service in missing})
         for service in missing:
@@ -181,7 +187,9 @@ class Stack:
             if self._stopped:
                 raise StackFailed("start services", "the stack is being stopped", "start a new one")
             missing = self._not_started(names)
-            self._ports.update(self._check(missing, chosen_ports))
+            with ExitStack() as held:
+                self._ports.update(self._check(missing, chosen_ports, held))
+                self._held_ports.enter_context(held.pop_all())
             self.folder.record_ports(self._ports)
             provisions = self._provide(missing)
             for service in missing:
@@ -223,6 +231,10 @@ class Stack:
             What could not be taken over.
         """
         self._ports = self.folder.recorded_ports()
+        for port in (port for ports in self._ports.values() for port in ports.values()):
+            with suppress(OSError):
+                # Of one that runs it is held by itself.
+                hold(port, self._held_ports)
         recorded = self.folder.recorded_processes()
         known = [service for service in KNOWN_SERVICES if service.name in self._ports]
         for service in known:
@@ -327,6 +339,7 @@ class Stack:
                     failures.append(StackFailed(f"stop {name}", f"{type(error).__name__}: {error}"))
                 del left[name]
         self._pool.shutdown(wait=True)
+        self._held_ports.close()
         for name, data in self._class_data.items():
             # A server that did not get as far as being healthy has loaded only a part of its classes.
             if self.running[name].seconds_to_start is not None:
