@@ -22,7 +22,7 @@ from lakebed.report.records import ServiceRecord, SessionRecord
 from lakebed.report.secrecy import masking
 from lakebed.stack.memory import MemorySamples, resident_megabytes
 from lakebed.stack.written_log import log_sizes, written_since
-from lakebed.waiting import wait_until
+from lakebed.waiting import PATIENCE, wait_until
 
 
 @pytest.mark.alone
@@ -46,6 +46,19 @@ def test_who_does_not_answer_is_waited_for_no_longer_than_all_may_take() -> None
         ("found", "it"),
         ("last", "no answer within 0.3 s"),
     ]
+
+
+def test_patience_gives_the_looks_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE, "100")
+    forever = threading.Event()
+
+    def comes_late() -> list[tuple[str, str]]:
+        forever.wait(0.3)
+        return [("found", "it")]
+
+    assert look_around([("late", comes_late)], seconds=0.1) == [("found", "it")]
+    monkeypatch.setenv(PATIENCE, "0.1")
+    assert look_around([("late", comes_late)], seconds=0.1) == [("late", "no answer within 0.01 s")]
 
 
 def test_an_error_of_a_look_is_said_in_its_place() -> None:

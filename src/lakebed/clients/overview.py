@@ -17,6 +17,7 @@ from lakebed.config.endpoints import ConnectEndpoint, PostgresEndpoint
 from lakebed.errors import DeadlinePassed
 from lakebed.lifecycle import state_of
 from lakebed.services.postgres_connection import administer
+from lakebed.waiting import with_patience
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,7 +44,7 @@ def connectors_overview(worker: ConnectEndpoint) -> list[dict[str, Any]]:
     Raises:
         ConnectRefused: Connect does not answer in time, or with an error.
     """
-    requests = ConnectRequests(worker, ANSWER_SECONDS)
+    requests = ConnectRequests(worker, with_patience(ANSWER_SECONDS))
     try:
         answer = requests.send(
             "GET", "/connectors", "read the status of all connectors", params={"expand": "status"}
@@ -80,11 +81,14 @@ def slots_overview(server: PostgresEndpoint) -> list[dict[str, Any]]:
 def answered(ask: Callable[[], T], what: str, *, within_seconds: float = ANSWER_SECONDS) -> T:
     """Return what a server answers, but wait no longer than so many seconds for one that hangs.
 
+    They are multiplied by `lakebed.waiting.patience`.
+
     Raises:
         DeadlinePassed: it has not answered by then.
         Exception: whatever `ask` raises.
     """
+    seconds = with_patience(within_seconds)
     answer = begin(ask)
-    if answer in wait([answer], within_seconds).not_done:
-        raise DeadlinePassed(f"ask {what}", f"no answer within {within_seconds:g} s")
+    if answer in wait([answer], seconds).not_done:
+        raise DeadlinePassed(f"ask {what}", f"no answer within {seconds:g} s")
     return answer.result()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lakebed.errors import LakebedError
 from lakebed.report.secrecy import Mask, masking
 from lakebed.stack.written_log import written_since
+from lakebed.waiting import with_patience
 
 if TYPE_CHECKING:
     from lakebed.clients.connector import Connector
@@ -38,7 +39,7 @@ def look_around(looks: Sequence[tuple[str, Look]], seconds: float = DEADLINE_SEC
 
     Args:
         looks: each with the title that is used if it finds nothing out.
-        seconds: how long all of them may take together.
+        seconds: how long all of them may take together; multiplied by `lakebed.waiting.patience`.
     """
     found: dict[int, list[Section]] = {}
 
@@ -55,6 +56,7 @@ def look_around(looks: Sequence[tuple[str, Look]], seconds: float = DEADLINE_SEC
     ]
     for thread in threads:
         thread.start()
+    seconds = with_patience(seconds)
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))

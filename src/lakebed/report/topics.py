@@ -14,6 +14,7 @@ from lakebed.cdc.topic_state import opened_consumer
 from lakebed.config.kafka_clients import Kafka
 from lakebed.errors import PoisonMessage
 from lakebed.report.records import ChangeRecord
+from lakebed.waiting import with_patience
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
@@ -59,11 +60,13 @@ def newest_changes(
         topic_prefix: of the connector.
         decoder: of its messages.
         most: how many, over all topics.
-        deadline_seconds: how long all of it may take; what came until then is returned.
+        deadline_seconds: how long all of it may take, multiplied by `lakebed.waiting.patience`; what came by
+            then is returned.
 
     Raises:
         confluent_kafka.KafkaException: Kafka does not answer.
     """
+    deadline_seconds = with_patience(deadline_seconds)
     deadline = time.monotonic() + deadline_seconds
     with opened_consumer(kafka) as consumer:
         found = consumer.list_topics(timeout=deadline_seconds).topics
