@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from lakebed.config.kafka_clients import Kafka, client_settings
 from lakebed.errors import StackFailed
+from lakebed.waiting import with_patience
 
 PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.2
@@ -221,7 +222,7 @@ class TopicTail:
     def _refresh(self) -> None:
         """Take in topics and partitions that are new, and leave those that are gone."""
         try:
-            there = self._partitions(_REFRESH_PATIENCE_SECONDS)
+            there = self._partitions(with_patience(_REFRESH_PATIENCE_SECONDS))
         except KafkaException as error:
             if not self._is_silent:
                 self._note(f"Kafka does not answer ({error.args[0]}); waiting for it")

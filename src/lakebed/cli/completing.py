@@ -39,6 +39,8 @@ def topic_names(runtime: str | None) -> list[str]:
     from lakebed.cli.running import usable_addresses
     from lakebed.config.settings import load_settings
     from lakebed.services.topics import admin_client
+    from lakebed.waiting import with_patience
 
     addresses = usable_addresses(load_settings({"runtime": runtime}), "kafka")
-    return sorted(admin_client(addresses.kafka).list_topics(timeout=_PATIENCE_SECONDS).topics)
+    seconds = with_patience(_PATIENCE_SECONDS)
+    return sorted(admin_client(addresses.kafka).list_topics(timeout=seconds).topics)

@@ -12,6 +12,7 @@ from lakebed.config.kafka_clients import Kafka
 from lakebed.errors import StackFailed, TableUnknown
 from lakebed.services.topics import admin_client
 from lakebed.ui.looking import Look
+from lakebed.waiting import with_patience
 
 REQUEST_SECONDS = 5.0
 # Written by Kafka Connect and the registry for themselves.
@@ -73,7 +74,7 @@ def _topics(kafka: Kafka, only: str | None) -> tuple[Topic, ...]:
     admin = admin_client(kafka)
     try:
         # Asked for by name, a topic that is not there would be made by some brokers.
-        known = admin.list_topics(timeout=REQUEST_SECONDS).topics
+        known = admin.list_topics(timeout=with_patience(REQUEST_SECONDS)).topics
         partitions = {
             name: sorted(found.partitions)
             for name, found in known.items()
@@ -103,8 +104,8 @@ def _offsets(
     if not asked:
         return {}
     spec = OffsetSpec.latest() if is_end else OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-    futures = admin.list_offsets(dict.fromkeys(asked, spec), request_timeout=REQUEST_SECONDS)
+    seconds = with_patience(REQUEST_SECONDS)
+    futures = admin.list_offsets(dict.fromkeys(asked, spec), request_timeout=seconds)
     return {
-        (place.topic, place.partition): future.result(REQUEST_SECONDS).offset
-        for place, future in futures.items()
+        (place.topic, place.partition): future.result(seconds).offset for place, future in futures.items()
     }
