@@ -18,6 +18,7 @@ from lakebed.clients.models import ConnectorStatus
 from lakebed.config.debezium import DebeziumConnectorConfig
 from lakebed.config.endpoints import ConnectEndpoint
 from lakebed.lifecycle import ConnectorLifecycle, ConnectorState, state_of
+from lakebed.waiting import with_patience
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,7 +27,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 def _timeout(within_seconds: float | None) -> dict[str, float]:
-    return {} if within_seconds is None else {"timeout": within_seconds}
+    return {} if within_seconds is None else {"timeout": with_patience(within_seconds)}
 
 
 class DebeziumClient:
@@ -92,7 +93,8 @@ class DebeziumClient:
         """Return the worker's `status` and `message` (Kafka 3.9, KIP-1017).
 
         Args:
-            within_seconds: how long to wait for the answer; None for as long as for any other one.
+            within_seconds: how long to wait for the answer, times `lakebed.waiting.patience`; None for as
+                long as for any other one.
         """
         more = _timeout(within_seconds)
         answer: dict[str, str] = self._requests.send("GET", "/health", "read the health of Connect", **more)
@@ -205,7 +207,8 @@ class DebeziumClient:
 
         Args:
             name: of the connector.
-            within_seconds: how long to wait for the answer; None for as long as for any other one.
+            within_seconds: how long to wait for the answer, times `lakebed.waiting.patience`; None for as
+                long as for any other one.
         """
         path, more = connector_path(name, "status"), _timeout(within_seconds)
         answer = self._requests.send("GET", path, f"read the status of connector {name!r}", **more)

@@ -12,7 +12,6 @@ from lakebed.errors import ConnectRefused, LakebedError
 from lakebed.stack.folders import StackFolder
 from lakebed.stack.not_running import not_running
 from lakebed.stack.process import last_lines
-from lakebed.waiting import with_patience
 
 if TYPE_CHECKING:
     import psycopg
@@ -73,7 +72,7 @@ def diagnose(
     is_busy = "connect" in stopped
     if not is_busy:
         # Why it is not well is known then.
-        seconds = with_patience(_STATUS_SECONDS if stopped else _HEALTH_SECONDS)
+        seconds = _STATUS_SECONDS if stopped else _HEALTH_SECONDS
         worker = _said(_WORKER, lambda: _worker(client, seconds))
         is_busy = worker.startswith((f"{_WORKER}: {_NOT_HEALTHY}", f"{_WORKER}: {_NO_ANSWER}"))
         parts += [_said("connector", lambda: _connector(client, name)), worker]
@@ -107,7 +106,7 @@ def _logs(client: DebeziumClient, name: str, *, is_busy: bool) -> list[tuple[str
     workers = set(client.logs)
     if not is_busy and workers:
         with suppress(LakebedError):
-            status = client.status(name, within_seconds=with_patience(_STATUS_SECONDS))
+            status = client.status(name, within_seconds=_STATUS_SECONDS)
             workers = {status.connector.worker_id, *(task.worker_id for task in status.tasks)}
     logs = [
         (f"the end of the log of Connect's worker {worker}", client.logs[worker])
@@ -139,7 +138,7 @@ def _config(client: DebeziumClient, name: str) -> dict[str, str]:
 
 
 def _connector(client: DebeziumClient, name: str) -> str:
-    status = client.status(name, within_seconds=with_patience(_STATUS_SECONDS))
+    status = client.status(name, within_seconds=_STATUS_SECONDS)
     lifecycle = client.lifecycle(name)
     lines = [f"state: {lifecycle.state.name}"]
     lines += [f"  {move.at:%H:%M:%S.%f} {move.to_state.name}: {move.reason}" for move in lifecycle.history]
