@@ -49,16 +49,17 @@ def test_who_does_not_answer_is_waited_for_no_longer_than_all_may_take() -> None
 
 
 def test_patience_gives_the_looks_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, "100")
-    forever = threading.Event()
+    answers = threading.Event()
 
     def comes_late() -> list[tuple[str, str]]:
-        forever.wait(0.3)
+        answers.wait(60)
         return [("found", "it")]
 
-    assert look_around([("late", comes_late)], seconds=0.1) == [("found", "it")]
     monkeypatch.setenv(PATIENCE, "0.1")
     assert look_around([("late", comes_late)], seconds=0.1) == [("late", "no answer within 0.01 s")]
+    monkeypatch.setenv(PATIENCE, "100")
+    threading.Timer(0.3, answers.set).start()
+    assert look_around([("late", comes_late)], seconds=0.1) == [("found", "it")]
 
 
 def test_an_error_of_a_look_is_said_in_its_place() -> None:
