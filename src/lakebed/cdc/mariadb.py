@@ -102,7 +102,7 @@ class MariaDBConnector:
 
         Raises:
             ConnectorFailed: its task has failed, with the trace.
-            DeadlinePassed: with the offsets that it has committed.
+            DeadlinePassed: with the offsets that it has committed, and the diagnosis.
         """
         end = self._end_of_log()
         committed: list[dict[str, Any]] = []

@@ -89,8 +89,7 @@ class Stack:
         self.attached.check(service.name for service in services_for(names, self.attached))
         with self._lock:
             missing = self._not_started(names)
-            with ExitStack() as held:
-                self._check(missing, chosen_ports, held)
+            self._check(missing, chosen_ports)
             return missing
 
     def _not_started(self, names: Iterable[str]) -> list[Service]:
@@ -107,7 +106,10 @@ class Stack:
         return not start.done() or self.running[name].lifecycle.state is not ServiceState.STOPPED
 
     def _check(
-        self, missing: Sequence[Service], chosen_ports: Mapping[str, int], held: ExitStack
+        self,
+        missing: Sequence[Service],
+        chosen_ports: Mapping[str, int],
+        held: ExitStack | None = None,
     ) -> PortsByService:
         for name, port in chosen_ports.items():
             if name in self._ports and self._ports[name][service_named(name).main_port] != port:
