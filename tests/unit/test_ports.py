@@ -77,8 +77,11 @@ def test_a_port_that_is_held_is_only_for_a_server() -> None:
         with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
             somebody.bind((LOOPBACK, port))
         # It sets SO_REUSEADDR.
-        with socket.create_server((LOOPBACK, port)), pytest.raises(OSError, match="in use"):
-            hold(port, held)
+        with socket.create_server((LOOPBACK, port)):
+            open_before = psutil.Process().num_fds()
+            with pytest.raises(OSError, match="in use"):
+                hold(port, held)
+            assert psutil.Process().num_fds() == open_before
         # The server may come back.
         with socket.create_server((LOOPBACK, port)):
             pass

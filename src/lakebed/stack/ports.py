@@ -97,12 +97,13 @@ def hold(port: int, held: contextlib.ExitStack) -> int:
     Raises:
         OSError: somebody listens on it.
     """
-    holder = held.enter_context(socket.socket())
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind((LOOPBACK, port))
-    number: int = holder.getsockname()[1]
-    if sys.platform != "linux":
-        holder.close()
+    with contextlib.ExitStack() as binding:
+        holder = binding.enter_context(socket.socket())
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((LOOPBACK, port))
+        number: int = holder.getsockname()[1]
+        if sys.platform == "linux":
+            held.enter_context(binding.pop_all())
     return number
 
 
