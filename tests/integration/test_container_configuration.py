@@ -30,7 +30,7 @@ from lakebed.services import service_named
 from lakebed.services.definition import LOOPBACK
 from lakebed.waiting import wait_until
 
-Start = Callable[..., None]
+Start = Callable[..., subprocess.Popen[bytes]]
 SERVICES: Mapping[str, dict[str, Any]] = render()["services"]
 # Of every port of the S3 store's one; the others here need fewer.
 _PORTS = tuple(service_named("s3").ports)
@@ -47,7 +47,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a process that is killed when the test is over."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(*command: str, **variables: str) -> None:
+    def begin(*command: str, **variables: str) -> subprocess.Popen[bytes]:
         with (tmp_path / f"{len(processes)}.log").open("wb") as log:
             environment = {
                 "PATH": os.environ["PATH"],
@@ -58,6 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             processes.append(
                 subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
             )
+        return processes[-1]
 
     yield begin
     for process in processes:
@@ -76,18 +77,24 @@ def put(text: str, replacements: Mapping[str, object]) -> str:
     return text
 
 
-def wait_for_health(service: str, replacements: Mapping[str, object], folder: Path) -> None:
-    """Run the container's own health check until it passes."""
+def wait_for_health(
+    service: str, server: subprocess.Popen[bytes], replacements: Mapping[str, object], folder: Path
+) -> None:
+    """Run the container's own health check until it passes, or its server has ended."""
     kind, *command = SERVICES[service]["healthcheck"]["test"]
     if kind == "CMD-SHELL":
         command = ["sh", "-c", *command]
     asked = [put(part, replacements) for part in command]
-    wait_until(
-        lambda: subprocess.run(asked, capture_output=True).returncode == 0,
-        f"{service} to be healthy",
-        deadline_seconds=120,
-        explain=lambda: "\n".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log"))),
-    )
+
+    def logs() -> str:
+        return "\n".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log")))
+
+    def is_healthy() -> bool:
+        if server.poll() is not None:
+            pytest.fail(f"{service} has ended with {server.returncode}:\n{logs()}")
+        return subprocess.run(asked, capture_output=True).returncode == 0
+
+    wait_until(is_healthy, f"{service} to be healthy", deadline_seconds=120, explain=logs)
 
 
 def java(name: str) -> tuple[str, ...]:
@@ -175,8 +182,8 @@ def test_connect_starts_with_the_properties_of_its_container(
             properties[property_name] = put(text_of(value), replacements)
     configuration = tmp_path / "worker.properties"
     write_properties(configuration, properties)
-    start(*java("connect"), "org.apache.kafka.connect.cli.ConnectDistributed", str(configuration))
-    wait_for_health("connect", {":8083": f":{ports[3]}"}, tmp_path)
+    server = start(*java("connect"), "org.apache.kafka.connect.cli.ConnectDistributed", str(configuration))
+    wait_for_health("connect", server, {":8083": f":{ports[3]}"}, tmp_path)
 
 
 def test_the_s3_store_starts_with_the_command_of_its_container(
@@ -194,9 +201,9 @@ def test_the_s3_store_starts_with_the_command_of_its_container(
         for part in service["command"]
     ]
     try:
-        start(program, "-logtostderr", *command, *listening, **service["environment"])
+        server = start(program, "-logtostderr", *command, *listening, **service["environment"])
         health = {":9000": f":{by_name['s3']}", ":8888": f":{by_name['filer.port']}"}
-        wait_for_health("minio", health, tmp_path)
+        wait_for_health("minio", server, health, tmp_path)
     finally:
         # It has no setting for where these are.
         for port in ports:
@@ -212,10 +219,10 @@ def test_a_spark_worker_finds_its_master(start: Start, ports: list[int], tmp_pat
     flags = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in opened]
     for name in ("spark-master", "spark-worker"):
         _, main, *arguments = (put(part, replacements) for part in SERVICES[name]["command"])
-        start(
+        server = start(
             *(str(java_executable()), "-Xmx256m", *flags, "-cp", f"{home}/jars/*", main, *arguments),
             SPARK_LOCAL_IP=LOOPBACK,
             SPARK_HOME=str(home),
             SPARK_WORKER_DIR=str(tmp_path / "work"),
         )
-        wait_for_health(name, replacements, tmp_path)
+        wait_for_health(name, server, replacements, tmp_path)
