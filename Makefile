@@ -11,6 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests at the same time.
 WORKERS ?= 2
 
+# Several tests and their servers share processors that may be slow: a deadline is there to end what hangs.
+test test-large: export LAKEBED_PATIENCE ?= 3
+
 # Each example is a project of its own.
 MYPY_OF_EXAMPLES := --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/shop
 
