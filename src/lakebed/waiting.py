@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 PATIENCE = "LAKEBED_PATIENCE"
 """The environment variable with the factor of every deadline: a fact of the machine, not of a project."""
+MORE_PATIENCE = f"where the machine is slow, {PATIENCE}=3 makes every deadline three times as long"
+"""A remedy for what takes longer on a slow machine."""
 _LEAST_PATIENCE, _MOST_PATIENCE = 0.1, 100.0
 
 _FIRST_PAUSE_SECONDS = 0.002

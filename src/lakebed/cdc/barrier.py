@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lakebed.cdc.progress import Progress, delta_progress, iceberg_progress
 from lakebed.cdc.topic_state import end_offsets, last_event, shown_ends
 from lakebed.config.kafka_clients import Kafka
-from lakebed.waiting import wait_until
+from lakebed.waiting import MORE_PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -75,8 +75,7 @@ def wait_for_table(
         deadline_seconds=deadline_seconds,
         longest_pause_seconds=0.05,
         explain=diagnosis,
-        remedy="see whether a pipeline that writes this table runs; where the machine is slow,"
-        " LAKEBED_PATIENCE=3 makes every deadline three times as long",
+        remedy=f"see whether a pipeline that writes this table runs; {MORE_PATIENCE}",
     )
     return seen[0]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebed.errors import PipelineFailed
 from lakebed.stack.process import ProcessIdentity, kill_process, last_lines
-from lakebed.waiting import wait_until
+from lakebed.waiting import MORE_PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from lakebed.cdc.pipeline import Target
@@ -79,6 +79,7 @@ class KillablePipeline:
             "the pipeline's process to start",
             deadline_seconds=START_SECONDS,
             explain=lambda: last_lines(self._log),
+            remedy=MORE_PATIENCE,
         )
         if not self._started.is_set():
             self.raise_if_failed()
@@ -149,6 +150,7 @@ class KillablePipeline:
             "the moment to kill the pipeline",
             deadline_seconds=deadline_seconds,
             explain=lambda: f"commits so far: {self.commits}\n{last_lines(self._log)}",
+            remedy=f"see whether there is anything to commit; {MORE_PATIENCE}",
         )
         self.kill()
 
