@@ -26,6 +26,7 @@ from lakebed.pytest_plugin.connectors import DebeziumConnectors
 from lakebed.pytest_plugin.crash import Crash
 from lakebed.pytest_plugin.session import SessionStack
 from lakebed.stack.addresses import Addresses
+from lakebed.waiting import with_patience
 
 EventsUntilNow = Callable[[Connector, str], list[dict[str, Any]]]
 TopicEvents = Callable[[str], list[tuple[Any, Any]]]
@@ -68,7 +69,8 @@ def test_a_database_that_hangs_does_not_hold_up_who_waits_for_the_stream(
     with paused(lakebed_stack, "postgres"), pytest.raises(DeadlinePassed) as error:
         wait(debezium_connector.name, slot, orders, deadline_seconds=1)
     told = str(error.value)
-    assert f"waited 1 s for connector {debezium_connector.name!r} to stream from slot {slot!r}" in told
+    waited = f"waited {with_patience(1):g} s for connector {debezium_connector.name!r}"
+    assert f"{waited} to stream from slot {slot!r}" in told
     assert "does not answer" in told
     assert "is paused (SIGSTOP)" in told
     wait(debezium_connector.name, slot, orders)
