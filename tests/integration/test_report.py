@@ -77,11 +77,9 @@ def test_the_report_has_the_path_of_each_change(failed_run: tuple[str, str, Path
         assert change == f"{operation}(id=1)"
         assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", committed)
         assert re.fullmatch(r"[0-9A-F]+/[0-9A-F]+transaction \d+", position)
-        assert re.fullmatch(r"\+(\d+ ms|< 1 ms|\d\.\d\d s)", captured)
         assert re.fullmatch(rf"\w+\.public\.orders0:{offset}", topic)
-        assert re.fullmatch(r"\+(\d+ ms|< 1 ms|\d\.\d\d s)", in_kafka)
-        assert re.fullmatch(r"\+(\d+ ms|\d\.\d\d s)", barrier)
-        assert re.fullmatch(r"\+(\d+ ms|\d\.\d\d s)", read)
+        for after_commit in (captured, in_kafka, barrier, read):
+            assert re.fullmatch(r"< 1 ms|\+\d+ ms|\+\d+\.\d\d s", after_commit)
         assert in_lake == "no pipeline of the test takes it"
     parsed = LexborHTMLParser(report.read_text())
     services = {one(row, "td").text() for row in parsed.css("#services tbody tr")}
