@@ -116,6 +116,8 @@ def _worker(name: str, port: int) -> Service:
 CONNECT = replace(
     _worker("connect", 8083),
     resources=RESOURCES,
+    # A slot is in use, and a topic is made again, for as long as its connector runs.
+    resources_use=("postgres", "mariadb", "kafka", "schema-registry"),
     other_names=("debezium", "kafka-connect"),
     container=Container(
         service="connect",

@@ -150,6 +150,7 @@ class Service:
             that end at the same time.
         refuses_root: whether it must run as another user when lakebed runs as root.
         resources: what tests make in it, in the order in which it is to be removed.
+        resources_use: services whose things are in use by those in it, which are removed before them.
         container: what it is in a Compose file, or None where it cannot be in one.
         started_with: the other servers of its cluster: whoever asks for it gets them too, and they end at
             the same time.
@@ -182,6 +183,7 @@ class Service:
     ends_abruptly: Callable[[Place], bool] = never
     refuses_root: bool = False
     resources: tuple[ResourceKind, ...] = ()
+    resources_use: tuple[str, ...] = ()
     other_names: tuple[str, ...] = field(default=())
     container: Container | None = None
     started_with: tuple[str, ...] = ()

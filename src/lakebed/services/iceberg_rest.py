@@ -268,6 +268,8 @@ ICEBERG_REST = Service(
         ResourceKind("namespace", _remove_namespace, _namespaces, exists=_has_namespace),
         ResourceKind("iceberg-table", _remove_table, _tables, exists=_has_table),
     ),
+    # The files of a table tell which others are to be deleted with it.
+    resources_use=("s3",),
     other_names=("iceberg",),
     # The contract, section 1.1.
     container=Container(

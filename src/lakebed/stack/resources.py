@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from lakebed.errors import LakebedError, NotOurs, StackFailed, UnknownKind
@@ -40,6 +41,22 @@ def check_kind(kind: str) -> None:
         raise UnknownKind(
             f"record a {kind!r}", "no service has such a thing", f"known kinds: {', '.join(KINDS)}"
         )
+
+
+def removal_order(services: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Return the names of services in groups: what is in one group uses only what is in later ones."""
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for service in KNOWN_SERVICES:
+        if service.name in services:
+            order.add(service.name)
+            for used in service.resources_use:
+                if used in services:
+                    order.add(used, service.name)
+    order.prepare()
+    while order.is_active():
+        group = order.get_ready()
+        yield group
+        order.done(*group)
 
 
 @dataclass(frozen=True)
@@ -146,18 +163,16 @@ class Resources:
     def return_to(self, baselines: Mapping[str, Mapping[str, States]]) -> list[Left]:
         """Remove what was not there when the baselines were written, and bring back changed states.
 
-        Those that use others go first: connectors, then all the rest, one thread for each service.
+        Those that use others' go first, as `removal_order` has it, one thread for each service.
 
         Returns:
             What could not be removed or brought back; also what was there and is gone.
         """
-        order = [service.name for service in KNOWN_SERVICES if service.name in baselines]
-        first = [name for name in order if name == "connect"]
-        lefts = [left for name in first for left in self._returned(name, baselines[name])]
-        others = [name for name in order if name not in first]
+        lefts: list[Left] = []
         with ThreadPoolExecutor(max_workers=len(KNOWN_SERVICES)) as pool:
-            for found in pool.map(lambda name: self._returned(name, baselines[name]), others):
-                lefts.extend(found)
+            for services in removal_order(baselines):
+                for found in pool.map(lambda name: self._returned(name, baselines[name]), services):
+                    lefts.extend(found)
         return lefts
 
     def _returned(self, service: str, baseline: Mapping[str, States]) -> list[Left]:
