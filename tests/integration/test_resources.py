@@ -557,6 +557,17 @@ def test_a_namespace_goes_although_the_files_of_its_table_are_gone(
     resources("namespace").remove(name)
 
 
+def test_a_namespace_goes_although_its_table_has_lost_the_file_that_lists_the_others(
+    resources: Resources, iceberg_catalog: Catalog, store: S3FileSystem, name: str
+) -> None:
+    iceberg_catalog.create_namespace(name)
+    write_table(iceberg_catalog, f"{name}.orders")
+    snapshot = iceberg_catalog.load_table(f"{name}.orders").current_snapshot()
+    assert snapshot is not None
+    store.delete_file(snapshot.manifest_list.removeprefix("s3://"))
+    resources("namespace").see_it_go(name)
+
+
 def test_a_table_and_a_view_go_from_a_namespace_that_stays(
     resources: Resources, addresses: Addresses, iceberg_catalog: Catalog, iceberg_namespace: str
 ) -> None:
