@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ from lakebed.clients.databases import drop_database, drop_slot
 from lakebed.clients.debezium import DebeziumClient
 from lakebed.clients.object_store import object_store
 from lakebed.clients.topics import create_topic
-from lakebed.errors import DeadlinePassed
+from lakebed.config.attach import Attach
+from lakebed.errors import DeadlinePassed, StackFailed
 from lakebed.lifecycle import ConnectorState
 from lakebed.services import SERVICES, Place, ResourceKind, postgres, s3
 from lakebed.services.connect_storage import GROUP, STORAGE_TOPICS
@@ -557,15 +558,33 @@ def test_a_namespace_goes_although_the_files_of_its_table_are_gone(
     resources("namespace").remove(name)
 
 
+def damage_a_table(catalog: Catalog, store: S3FileSystem, namespace: str) -> None:
+    """Write one whose manifest list is gone then, in a namespace of its own."""
+    catalog.create_namespace(namespace)
+    write_table(catalog, f"{namespace}.orders")
+    snapshot = catalog.load_table(f"{namespace}.orders").current_snapshot()
+    assert snapshot is not None
+    store.delete_file(snapshot.manifest_list.removeprefix("s3://"))
+
+
 def test_a_namespace_goes_although_its_table_has_lost_the_file_that_lists_the_others(
     resources: Resources, iceberg_catalog: Catalog, store: S3FileSystem, name: str
 ) -> None:
-    iceberg_catalog.create_namespace(name)
-    write_table(iceberg_catalog, f"{name}.orders")
-    snapshot = iceberg_catalog.load_table(f"{name}.orders").current_snapshot()
-    assert snapshot is not None
-    store.delete_file(snapshot.manifest_list.removeprefix("s3://"))
+    damage_a_table(iceberg_catalog, store, name)
     resources("namespace").see_it_go(name)
+
+
+def test_files_that_may_be_left_in_somebody_elses_store_are_told(
+    resources: Resources, iceberg_catalog: Catalog, store: S3FileSystem, name: str
+) -> None:
+    damage_a_table(iceberg_catalog, store, name)
+    namespace = resources("namespace")
+    others = Attach(s3=namespace.place.endpoints.s3)
+    elsewhere = replace(namespace, place=replace(namespace.place, attached=others))
+    with pytest.raises(StackFailed, match=f"DELETE .*/{name}/tables/orders"):
+        elsewhere.remove(name)
+    # The table is dropped all the same: there is nothing to fail a second time.
+    elsewhere.see_it_go(name)
 
 
 def test_a_table_and_a_view_go_from_a_namespace_that_stays(

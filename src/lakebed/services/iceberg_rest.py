@@ -218,7 +218,8 @@ def _drop(place: Place, namespace: str, what: str, table: str) -> None:
         request("DELETE", catalog, path, params=purge)
     except StackFailed:
         # In a store of lakebed's own the other files go with all that is in it.
-        if place.is_attached or request("GET", catalog, path) is not None:
+        store_is_ours = not place.is_attached and place.attached.s3 is None
+        if not store_is_ours or request("GET", catalog, path) is not None:
             raise
 
 
