@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from lakebed.services import KNOWN_SERVICES, SERVICE_NAMES
-from lakebed.stack.resources import removal_order
+from lakebed.stack.plan import removal_order
 
 
 def test_connectors_and_tables_go_first_and_side_by_side() -> None:

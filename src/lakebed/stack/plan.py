@@ -1,13 +1,14 @@
-"""Which services to start, and what each waits for. Pure: no I/O."""
+"""Which services to start, what each waits for, and whose things are removed first. Pure: no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from graphlib import TopologicalSorter
 from typing import TypeVar
 
 from lakebed.config.settings import Settings
 from lakebed.errors import IsAttached
-from lakebed.services import SERVICES, Service, service_named, services_named
+from lakebed.services import KNOWN_SERVICES, SERVICES, Service, service_named, services_named
 from lakebed.services.endpoints import BROKERS, WORKERS
 
 T = TypeVar("T")
@@ -80,3 +81,19 @@ def to_end_first(services: Collection[Service]) -> list[str]:
     return [
         service.name for service in services if not needed.intersection((service.name, *service.started_with))
     ]
+
+
+def removal_order(services: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Return the names of services in groups: what is in one group uses only what is in later ones."""
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for service in KNOWN_SERVICES:
+        if service.name in services:
+            order.add(service.name)
+            for used in service.resources_use:
+                if used in services:
+                    order.add(used, service.name)
+    order.prepare()
+    while order.is_active():
+        group = order.get_ready()
+        yield group
+        order.done(*group)

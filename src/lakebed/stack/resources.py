@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 from lakebed.errors import LakebedError, NotOurs, StackFailed, UnknownKind
 from lakebed.services import KNOWN_SERVICES, Place, ResourceKind, Service, further_servers
 from lakebed.stack.ledger import Entry, Ledger, States
+from lakebed.stack.plan import removal_order
 from lakebed.stack.process import ProcessIdentity, end_process
 
 FOLDER = "folder"
@@ -41,22 +41,6 @@ def check_kind(kind: str) -> None:
         raise UnknownKind(
             f"record a {kind!r}", "no service has such a thing", f"known kinds: {', '.join(KINDS)}"
         )
-
-
-def removal_order(services: Collection[str]) -> Iterator[tuple[str, ...]]:
-    """Return the names of services in groups: what is in one group uses only what is in later ones."""
-    order: TopologicalSorter[str] = TopologicalSorter()
-    for service in KNOWN_SERVICES:
-        if service.name in services:
-            order.add(service.name)
-            for used in service.resources_use:
-                if used in services:
-                    order.add(used, service.name)
-    order.prepare()
-    while order.is_active():
-        group = order.get_ready()
-        yield group
-        order.done(*group)
 
 
 @dataclass(frozen=True)
