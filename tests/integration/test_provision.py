@@ -5,6 +5,7 @@ The repository is an HTTP server of this process; each file of it has one way to
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import logging
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import IO
 
 import pytest
 from rich.console import Console
@@ -334,6 +336,23 @@ def test_processes_share_one_cache(repository: Repository, tmp_path: Path) -> No
     assert [child.exitcode for child in children] == [0, 0, 0]
     assert [content_of(artifact, tmp_path) for artifact in artifacts] == [a.sha256 for a in artifacts]
     assert sorted(path for _, path, _ in repository.requests) == sorted(a.repository_path for a in artifacts)
+    assert parts_in(tmp_path) == []
+
+
+def test_a_file_completed_just_before_its_part_was_opened_is_not_downloaded_again(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = repository.add("lib")
+    lock = fcntl.flock
+
+    def lock_late(part: IO[bytes], operation: int) -> None:
+        cached_path(artifact, tmp_path).write_bytes(repository.files[artifact.repository_path])
+        lock(part, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    fetch([artifact], tmp_path, mirror=repository.address)
+    assert content_of(artifact, tmp_path) == artifact.sha256
+    assert repository.requests == []
     assert parts_in(tmp_path) == []
 
 

@@ -291,7 +291,8 @@ def _own_part(artifact: Artifact, target: Path, job: _Job) -> Iterator[IO[bytes]
         return
     part = held[0]
     try:
-        yield part
+        # Between the look at the file and the opening of the part, another process may have completed it.
+        yield None if _is_cached(artifact, target) else part
     finally:
         # A part without a byte is of no use to the next run.
         with contextlib.suppress(FileNotFoundError):
